@@ -1,0 +1,105 @@
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define KEEP_MAX 16
+
+void fd_close(int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	errno = saved;
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+void fd_close_except(const int *keep, size_t count)
+{
+	int sorted[KEEP_MAX];
+	unsigned int from = 3;
+
+	if (count > KEEP_MAX)
+		abort();
+	memcpy(sorted, keep, count * sizeof(*keep));
+	qsort(sorted, count, sizeof(*sorted), compare_fds);
+	for (size_t i = 0; i < count; i++) {
+		if (sorted[i] < (int)from)
+			continue;
+		if ((unsigned int)sorted[i] > from)
+			close_range(from, (unsigned int)sorted[i] - 1, 0);
+		from = (unsigned int)sorted[i] + 1;
+	}
+	close_range(from, ~0U, 0);
+}
+
+int fd_fill_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			return -1;
+		/* 0-2 are for programs to inherit */
+		if (fd <= STDERR_FILENO)
+			fcntl(fd, F_SETFD, 0);
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+	return 0;
+}
+
+int fd_write_all(int fd, const void *data, size_t size)
+{
+	const char *p = data;
+
+	while (size > 0) {
+		ssize_t n = write(fd, p, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		p += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+int fd_send_datagram(const char *path, const struct iovec *parts, size_t count)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	size_t length = strlen(path);
+	struct msghdr message = {
+		.msg_name = &addr,
+		.msg_namelen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length),
+		.msg_iov = (struct iovec *)parts,
+		.msg_iovlen = count,
+	};
+	int fd, r;
+
+	if (length == 0 || length >= sizeof(addr.sun_path)) {
+		errno = EINVAL;
+		return -1;
+	}
+	memcpy(addr.sun_path, path, length);
+	if (path[0] == '@')
+		addr.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	r = sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+	fd_close(&fd);
+	return r;
+}

@@ -1,0 +1,68 @@
+#include "base/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct {
+	char *start; /* of the argv strings, which lie one behind the other */
+	size_t size;
+} title;
+
+pid_t process_fork(int *pidfd_r)
+{
+	pid_t pid = fork();
+
+	if (pid <= 0)
+		return pid;
+	/* No race: nobody else reaps our child, so its number is not used again. */
+	*pidfd_r = pidfd_open(pid, 0);
+	if (*pidfd_r < 0) {
+		int saved = errno;
+
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		errno = saved;
+		return -1;
+	}
+	return pid;
+}
+
+void process_signal(int pidfd, int signal)
+{
+	(void)pidfd_send_signal(pidfd, signal, NULL, 0);
+}
+
+void process_title_init(int argc, char **argv)
+{
+	char *end;
+
+	if (argc < 1)
+		return;
+	end = argv[0] + strlen(argv[0]) + 1;
+	for (int i = 1; i < argc && argv[i] == end; i++)
+		end = argv[i] + strlen(argv[i]) + 1;
+	title.start = argv[0];
+	title.size = (size_t)(end - argv[0]);
+}
+
+void process_title_set(const char *format, ...)
+{
+	char text[128];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	prctl(PR_SET_NAME, text);
+	if (title.size > 0) {
+		memset(title.start, 0, title.size);
+		snprintf(title.start, title.size, "%s", text);
+	}
+}

@@ -1,0 +1,30 @@
+/*
+ * process.h - fork with a handle: the only fork() of preforkd.
+ *
+ * A child is known by its pidfd, so that a signal can never reach a stranger
+ * who got the number again. Used by the master (workers, the config reader)
+ * and by the command line (-D).
+ */
+#ifndef PREFORKD_BASE_PROCESS_H
+#define PREFORKD_BASE_PROCESS_H
+
+#include <sys/types.h>
+
+/*
+ * Fork. Returns the pid in the parent, with the child's pidfd (close-on-exec,
+ * the caller's to close) in *pidfd_r; 0 in the child; -1 with errno when it
+ * failed, and then there is no child.
+ */
+pid_t process_fork(int *pidfd_r);
+
+/* Send a signal through a pidfd. A process that is gone already is no error. */
+void process_signal(int pidfd, int signal);
+
+/*
+ * Name the process as ps(1) and top(1) show it. title_init() must be called
+ * first with main's argv; afterwards the old text of argv is gone.
+ */
+void process_title_init(int argc, char **argv);
+void process_title_set(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
