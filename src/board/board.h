@@ -1,0 +1,65 @@
+/*
+ * board.h - the scoreboard: what workers say of themselves.
+ *
+ * One page of shared memory per worker, its slot. The worker writes its own
+ * slot with plain stores; the master reads. Nobody else: the pages of the
+ * others are not even mapped in a worker. What stands in a slot is gossip: the
+ * master counts and shows it, and takes no pid, index or length from it.
+ *
+ * A worker's slot is consistent at every moment, because one store begins a
+ * conn (accepted) and one store ends it (served, failed or refused):
+ *
+ *	in flight = accepted - served - failed - refused
+ */
+#ifndef PREFORKD_BOARD_BOARD_H
+#define PREFORKD_BOARD_BOARD_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* Written by the worker only, each field by one plain store. */
+struct slot {
+	_Atomic uint64_t accepted, served, failed, refused;
+	_Atomic uint64_t bytes_in, bytes_out;
+	_Atomic long long since_ms; /* start of the conn in flight; clock_now_ms() */
+	socklen_t peer_length;	    /* of the conn in flight, or of the last one */
+	struct sockaddr_storage peer;
+};
+
+/* The numbers of one slot, or the sum of many. */
+struct counts {
+	uint64_t accepted, served, failed, refused, lost, in_flight;
+	uint64_t bytes_in, bytes_out;
+};
+
+/* The worker's side: add to a counter of its slot, whose only writer it is. */
+static inline void board_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, value + n, memory_order_release);
+}
+
+struct board;
+
+/* A board of n slots, all unmapped in children. NULL with errno when there is no memory. */
+struct board *board_new(unsigned n);
+void board_free(struct board *board);
+
+struct slot *board_slot(const struct board *board, unsigned index);
+
+/*
+ * Zero the slot for a new worker and let the next fork() inherit it, and it
+ * alone; board_hide() undoes that after the fork, in the master.
+ */
+void board_show(struct board *board, unsigned index);
+void board_hide(struct board *board, unsigned index);
+
+/* Read a slot once, whatever a hostile worker wrote there: in_flight is never negative. */
+struct counts board_read(const struct slot *slot);
+
+/* Add b to a. */
+void board_add(struct counts *a, const struct counts *b);
+
+#endif
