@@ -1,0 +1,90 @@
+/*
+ * conf.h - the compiled config: flat, immutable, without pointers.
+ *
+ * Made by a short-lived child process (conf/load.c) in a memfd that is then
+ * sealed; the master maps it read-only and workers inherit the mapping. All
+ * references are offsets from the start of struct conf, so a conf can be
+ * compared, copied and handed on as it is.
+ */
+#ifndef PREFORKD_CONF_CONF_H
+#define PREFORKD_CONF_CONF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/listener.h"
+
+#define CONF_MAGIC 0x70666b64u /* "pfkd" */
+#define CONF_VERSION 1
+#define CONF_SIZE_MAX (4u << 20) /* of a compiled conf */
+#define CONF_KEYS_MAX 32	 /* options of one scope; see conf/options.c */
+#define CONF_SERVICES_MAX 256
+
+/* A NUL-terminated string; offset 0 is "". */
+struct conf_text {
+	uint32_t offset;
+};
+
+/* `count` strings, one behind the other, each with its NUL. */
+struct conf_list {
+	uint32_t offset, count;
+};
+
+/* Where a value was written; line 0: nowhere, it is the default. */
+struct conf_origin {
+	uint32_t file, line;
+};
+
+/* Fields marked (key) are filled through the table in conf/options.c. */
+struct conf_service {
+	struct conf_text name;
+	struct conf_origin where;
+	struct conf_origin origin[CONF_KEYS_MAX];
+
+	long long family, type;			  /* (key) numbers of socket(2) */
+	struct conf_text protocol, address, path; /* (key) */
+	struct conf_text owner, owner_group;	  /* (key) */
+	long long port, mode, backlog, v6only;	  /* (key) */
+	struct conf_text handler;		  /* (key) */
+	long long workers_min, workers_max;	  /* (key) */
+	long long idle_ms, total_ms, drain_ms;	  /* (key) 0: for ever */
+	struct conf_text user, group, directory;  /* (key) */
+	long long umask, nofile;		  /* (key) */
+	struct conf_list environment;		  /* (key) NAME=value */
+
+	struct listener_spec spec; /* resolved from the above */
+	uid_t uid;		   /* of the workers */
+	gid_t gid;
+	uint32_t groups, n_groups; /* gid_t[] at this offset */
+};
+
+struct conf {
+	uint32_t magic, version, size;
+	uint32_t services, n_services; /* struct conf_service[] */
+	struct conf_list files;	       /* what was read, in order */
+	struct conf_origin origin[CONF_KEYS_MAX];
+
+	struct conf_text user, group;  /* (key) */
+	long long log_level;	       /* (key) enum log_level */
+	struct conf_text log, pidfile; /* (key) */
+};
+
+static inline const char *conf_string(const struct conf *conf, struct conf_text text)
+{
+	return (const char *)conf + text.offset;
+}
+
+static inline const struct conf_service *conf_service(const struct conf *conf, unsigned index)
+{
+	return (const struct conf_service *)((const char *)conf + conf->services) + index;
+}
+
+static inline const gid_t *conf_groups(const struct conf *conf, const struct conf_service *service)
+{
+	return (const gid_t *)((const char *)conf + service->groups);
+}
+
+/* The string at index; index must be below list.count. */
+const char *conf_list_string(const struct conf *conf, struct conf_list list, unsigned index);
+
+#endif

@@ -1,0 +1,251 @@
+#include "conf/load.h"
+
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/process.h"
+#include "conf/check.h"
+#include "conf/compile.h"
+#include "conf/conf.h"
+#include "conf/read.h"
+#include "conf/report.h"
+
+/* ASan reserves terabytes of address space, so it cannot be limited there. */
+#if PREFORKD_SANITIZERS
+#define MEMORY_MAX RLIM_INFINITY
+#else
+#define MEMORY_MAX (256u << 20)
+#endif
+
+/* How many generations use a mapped conf; kept beside it, since a conf is read-only. */
+static struct share {
+	const struct conf *conf;
+	unsigned count;
+	struct share *next;
+} * shares;
+
+static void limit_child(void)
+{
+	struct rlimit memory = { MEMORY_MAX, MEMORY_MAX };
+	struct rlimit cpu = { CONF_LOAD_MS / 1000 + 1, CONF_LOAD_MS / 1000 + 1 };
+	sigset_t none;
+
+	setrlimit(RLIMIT_AS, &memory);
+	setrlimit(RLIMIT_CPU, &cpu);
+	for (int signal_number = 1; signal_number < NSIG; signal_number++)
+		signal(signal_number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int seal(int memfd, size_t size)
+{
+	if (ftruncate(memfd, (off_t)size) < 0)
+		return -1;
+	return fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+}
+
+static int compile_into(const char *path, struct report *report, struct conf *conf)
+{
+	static struct read_result result;
+	struct compile compile = { .conf = conf, .report = report };
+	int status = read_config(path, report, &result);
+
+	if (status != 0)
+		return status;
+	compile_config(&compile, &result);
+	/* a value that could not be read makes follow-up errors */
+	if (report->errors == 0)
+		check_config(&compile);
+	return report->errors == 0 ? 0 : EX_CONFIG;
+}
+
+/* The child: a conf or an error text into the memfd; the exit status says which. */
+_Noreturn static void child_main(const char *path, int memfd)
+{
+	static char lines[REPORT_SIZE];
+	struct report report = { .lines = text_start(lines, sizeof(lines)) };
+	struct conf *conf;
+	size_t size;
+	int status;
+
+	fd_close_except(&memfd, 1);
+	limit_child();
+	if (ftruncate(memfd, CONF_SIZE_MAX) < 0)
+		_exit(EX_OSERR);
+	conf = mmap(NULL, CONF_SIZE_MAX, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	if (conf == MAP_FAILED)
+		_exit(EX_OSERR);
+	status = compile_into(path, &report, conf);
+	if (status != 0)
+		memcpy(conf, lines, report.lines.length);
+	size = status != 0 ? report.lines.length : conf->size;
+	/* a writable mapping would forbid the seal */
+	munmap(conf, CONF_SIZE_MAX);
+	_exit(seal(memfd, size) < 0 ? EX_OSERR : status);
+}
+
+int conf_load_start(const char *path, struct conf_load *load_r)
+{
+	int saved;
+
+	load_r->memfd = memfd_create("preforkd-conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (load_r->memfd < 0)
+		return -1;
+	load_r->pid = process_fork(&load_r->pidfd);
+	if (load_r->pid == 0)
+		child_main(path, load_r->memfd);
+	if (load_r->pid > 0)
+		return 0;
+	saved = errno;
+	fd_close(&load_r->memfd);
+	errno = saved;
+	return -1;
+}
+
+static bool is_valid(const struct conf *conf, size_t size)
+{
+	return size >= sizeof(*conf) && conf->magic == CONF_MAGIC &&
+	       conf->version == CONF_VERSION && conf->size == size &&
+	       conf->n_services <= CONF_SERVICES_MAX &&
+	       conf->services + conf->n_services * sizeof(struct conf_service) <= size;
+}
+
+static const struct conf *map_conf(int memfd)
+{
+	struct stat st;
+	struct conf *conf;
+	struct share *share;
+
+	if (fstat(memfd, &st) < 0 || st.st_size == 0)
+		return NULL;
+	conf = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, memfd, 0);
+	if (conf == MAP_FAILED)
+		return NULL;
+	share = malloc(sizeof(*share));
+	if (share == NULL || !is_valid(conf, (size_t)st.st_size)) {
+		free(share);
+		munmap(conf, (size_t)st.st_size);
+		return NULL;
+	}
+	*share = (struct share){ .conf = conf, .count = 1, .next = shares };
+	shares = share;
+	return conf;
+}
+
+static char *take_errors(int memfd)
+{
+	char *errors = calloc(1, REPORT_SIZE + 1);
+
+	if (errors != NULL && pread(memfd, errors, REPORT_SIZE, 0) < 0)
+		errors[0] = '\0';
+	return errors;
+}
+
+/* What to say when the child could not say it itself. */
+static char *explain_death(const siginfo_t *info, bool out_of_time)
+{
+	char *text = NULL;
+
+	if (out_of_time)
+		(void)!asprintf(
+			&text,
+			"reading the config took longer than %d s (a silent name server?)\n",
+			CONF_LOAD_MS / 1000);
+	else if (info->si_code == CLD_EXITED)
+		(void)!asprintf(&text, "reading the config failed with status %d\n",
+				info->si_status);
+	else
+		(void)!asprintf(&text, "reading the config was ended by SIG%s\n",
+				sigabbrev_np(info->si_status));
+	return text;
+}
+
+struct conf_result conf_load_end(struct conf_load *load)
+{
+	struct conf_result result = { .status = EX_CONFIG };
+	siginfo_t info = { 0 };
+	bool out_of_time;
+
+	waitid(P_PIDFD, (id_t)load->pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+	out_of_time = info.si_pid == 0;
+	process_signal(load->pidfd, SIGKILL);
+	while (waitid(P_PIDFD, (id_t)load->pidfd, &info, WEXITED) < 0 && errno == EINTR)
+		;
+	if (!out_of_time && info.si_code == CLD_EXITED && info.si_status == 0)
+		result.conf = map_conf(load->memfd);
+	else if (!out_of_time && info.si_code == CLD_EXITED &&
+		 (info.si_status == EX_CONFIG || info.si_status == EX_NOINPUT))
+		result.errors = take_errors(load->memfd);
+	if (result.conf == NULL && result.errors != NULL)
+		result.status = info.si_status;
+	if (result.conf == NULL && result.errors == NULL)
+		result.errors = explain_death(&info, out_of_time);
+	fd_close(&load->memfd);
+	fd_close(&load->pidfd);
+	return result;
+}
+
+struct conf_result conf_load(const char *path)
+{
+	struct conf_load load;
+	long long deadline = clock_now_ms() + CONF_LOAD_MS, left;
+	struct conf_result failed = { .status = EX_OSERR };
+	struct pollfd gone;
+
+	if (conf_load_start(path, &load) < 0) {
+		(void)!asprintf(&failed.errors,
+				"the process that reads the config cannot be started: %s\n",
+				strerror(errno));
+		return failed;
+	}
+	gone = (struct pollfd){ .fd = load.pidfd, .events = POLLIN };
+	do {
+		left = deadline - clock_now_ms();
+	} while (left > 0 && poll(&gone, 1, (int)left) < 0 && errno == EINTR);
+	return conf_load_end(&load);
+}
+
+static struct share **find_share(const struct conf *conf)
+{
+	struct share **share = &shares;
+
+	while (*share != NULL && (*share)->conf != conf)
+		share = &(*share)->next;
+	if (*share == NULL)
+		abort();
+	return share;
+}
+
+const struct conf *conf_ref(const struct conf *conf)
+{
+	(*find_share(conf))->count++;
+	return conf;
+}
+
+void conf_unref(const struct conf *conf)
+{
+	struct share **share = find_share(conf), *gone = *share;
+
+	if (--gone->count > 0)
+		return;
+	*share = gone->next;
+	munmap((void *)conf, conf->size);
+	free(gone);
+}

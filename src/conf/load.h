@@ -1,0 +1,50 @@
+/*
+ * load.h - reading the config in a process of its own.
+ *
+ * libconfuse calls exit(3) on a read error, name look-ups can stall, and a
+ * parser is no code for a process that must live for years. So a child reads,
+ * checks and resolves, within limits of time and memory, and leaves a compiled
+ * conf, or the list of errors, in a memfd.
+ *
+ *	conf_load_start() -> the pidfd becomes readable, or CONF_LOAD_MS pass
+ *	                  -> conf_load_end()
+ *
+ * The master waits in its event loop; the command line uses conf_load().
+ */
+#ifndef PREFORKD_CONF_LOAD_H
+#define PREFORKD_CONF_LOAD_H
+
+#include <sys/types.h>
+
+struct conf;
+
+#define CONF_LOAD_MS 2000 /* after this the child is killed */
+
+/* A config that is being read. */
+struct conf_load {
+	pid_t pid;
+	int pidfd;
+	int memfd;
+};
+
+/* What came out: conf, or NULL with an exit status (sysexits.h) and errors. */
+struct conf_result {
+	const struct conf *conf; /* the caller's; conf_unref() ends it */
+	int status;
+	char *errors; /* lines, each ended by \n; the caller's to free */
+};
+
+/* Start the child. path must be absolute. Returns 0, or -1 with errno. */
+int conf_load_start(const char *path, struct conf_load *load_r);
+
+/* The child is gone or out of time: end it, reap it, take what it left. Closes the descriptors. */
+struct conf_result conf_load_end(struct conf_load *load);
+
+/* The whole at once; waits at most CONF_LOAD_MS. */
+struct conf_result conf_load(const char *path);
+
+/* A conf may be used by several generations: take and give back a share of it. */
+const struct conf *conf_ref(const struct conf *conf);
+void conf_unref(const struct conf *conf);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * options.h - every key of the config: one row each.
+ *
+ * The row says name, kind, default, limits, and the field of the compiled
+ * conf. The reader, the checker, `preforkd -T`, and through it the tests that
+ * compare man page and sample config, all follow these rows.
+ */
+#ifndef PREFORKD_CONF_OPTIONS_H
+#define PREFORKD_CONF_OPTIONS_H
+
+#include <confuse.h>
+#include <stddef.h>
+
+enum option_kind {
+	OPTION_TEXT, /* any string without control characters */
+	OPTION_LIST, /* of such strings */
+	OPTION_WORD, /* one of a few words */
+	OPTION_NUMBER,
+	OPTION_SIZE,	 /* a number with K, M or G */
+	OPTION_DURATION, /* a number with ms, s, m, h or d; kept in milliseconds */
+	OPTION_OCTAL,	 /* permission bits */
+	OPTION_BOOL,
+	OPTION_BACKLOG, /* a number, or the word somaxconn */
+};
+
+/* To which services a key applies; where it does not, writing it is an error. */
+enum option_use {
+	USE_ALWAYS,
+	USE_INET, /* inet and inet6 */
+	USE_INET6,
+	USE_UNIX,
+	USE_PATH,   /* unix with a path, not an abstract name */
+	USE_LISTEN, /* types that accept connections */
+};
+
+struct option {
+	const char
+		*block; /* the nested block it stands in, or NULL; equal names are equal pointers */
+	const char *name;
+	enum option_kind kind;
+	size_t field;	      /* offset in struct conf or struct conf_service */
+	const char *fallback; /* the default, as one would write it; NULL: required */
+	long long min, max;
+	const struct triple_word *words;
+	enum option_use use; /* what is left out in a row is 0: always, any value */
+};
+
+/* Keys of the top level and of a service, in the order of the man page; NULL name ends. */
+extern const struct option options_global[];
+extern const struct option options_service[];
+
+/*
+ * The libconfuse table of a file. Every value is taken as text through
+ * `on_value`, and `on_block` is called at the end of each nested block, so
+ * that what libconfuse lets pass can be refused. Static memory; the table is
+ * the same at each call.
+ */
+cfg_opt_t *options_table(cfg_callback_t on_value, cfg_validate_callback_t on_block);
+
+struct conf_service;
+
+/* NULL if the option has a meaning for the (resolved) service; else the reason why not. */
+const char *options_refusal(const struct option *option, const struct conf_service *service);
+
+/* Index of the row with this block and name (NULL: none) among rows; it must be there. */
+size_t options_index(const struct option *rows, const char *block, const char *name);
+
+#endif

@@ -1,0 +1,300 @@
+#include "conf/read.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "conf/options.h"
+#include "conf/report.h"
+#include "conf/scan.h"
+
+#define FILE_SIZE_MAX (1 << 20)
+#define VALUES_MAX 16384
+
+/* Where each value was written; libconfuse does not keep that. */
+static struct {
+	struct report *report;
+	const char *path; /* of the file in hand */
+	unsigned file;	  /* its index */
+	unsigned n_values;
+	struct {
+		const cfg_opt_t *opt;
+		unsigned line, file;
+	} values[VALUES_MAX];
+} reader;
+
+static int find_value(const cfg_opt_t *opt)
+{
+	for (unsigned i = 0; i < reader.n_values; i++) {
+		if (reader.values[i].opt == opt)
+			return (int)i;
+	}
+	return -1;
+}
+
+static void note_place(const cfg_t *cfg, const cfg_opt_t *opt)
+{
+	if (reader.n_values == VALUES_MAX)
+		return;
+	reader.values[reader.n_values].opt = opt;
+	reader.values[reader.n_values].line = (unsigned)cfg->line;
+	reader.values[reader.n_values++].file = reader.file;
+}
+
+static void refuse_repetition(const cfg_t *cfg, const cfg_opt_t *opt, int first)
+{
+	report_add(reader.report, reader.path, (unsigned)cfg->line,
+		   "%s is written twice (first in line %u)", opt->name, reader.values[first].line);
+}
+
+/* libconfuse takes the last of several; here the second one is an error. */
+static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+	int first = find_value(opt);
+
+	if (first < 0)
+		note_place(cfg, opt);
+	else if ((opt->flags & CFGF_LIST) == 0 || opt->nvalues <= 1)
+		refuse_repetition(cfg, opt, first);
+	*(const char **)result = value;
+	return 0;
+}
+
+/* A second block of a name would silently reset the first one. */
+static int on_block(cfg_t *cfg, cfg_opt_t *opt)
+{
+	int first = find_value(opt);
+
+	if (first >= 0)
+		refuse_repetition(cfg, opt, first);
+	else
+		note_place(cfg, opt);
+	return 0;
+}
+
+static void suggest(const cfg_t *cfg, const char *unknown, struct text *message)
+{
+	const char *best = NULL;
+	size_t best_distance = 3; /* more than two slips is another word */
+
+	for (const cfg_opt_t *opt = cfg->opts; opt->name != NULL; opt++) {
+		size_t distance = text_distance(unknown, opt->name);
+
+		if (distance < best_distance) {
+			best_distance = distance;
+			best = opt->name;
+		}
+	}
+	if (best != NULL)
+		text_addf(message, "; did you mean %s?", best);
+}
+
+__attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *format,
+							   va_list args)
+{
+	static const char no_such[] = "no such option '";
+	char raw[512], buf[640];
+	struct text message = text_start(buf, sizeof(buf));
+
+	vsnprintf(raw, sizeof(raw), format, args);
+	if (strncmp(raw, no_such, strlen(no_such)) == 0) {
+		char *name = raw + strlen(no_such);
+
+		name[strcspn(name, "'")] = '\0';
+		if (cfg->title != NULL)
+			text_addf(&message, "service \"%s\": ", cfg->title);
+		else if (strcmp(cfg->name, "root") != 0)
+			text_addf(&message, "%s: ", cfg->name);
+		text_addf(&message, "unknown key %s", name);
+		suggest(cfg, name, &message);
+	} else {
+		text_add(&message, raw);
+	}
+	report_add(reader.report, reader.path, (unsigned)cfg->line, "%s", buf);
+}
+
+/* Non-blocking, so that a FIFO cannot hold us; a regular file does not care. */
+static int open_config(const char *path, struct report *report, size_t *size_r)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+	const char *wrong = NULL;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		report_add(report, path, 0, "cannot be read: %s", strerror(errno));
+		return -1;
+	}
+	if (!S_ISREG(st.st_mode))
+		wrong = "is not a regular file";
+	else if (st.st_size > FILE_SIZE_MAX)
+		wrong = "is larger than 1 MiB";
+	else if (geteuid() == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		wrong = "can be written by group or others, and preforkd runs as root (chmod go-w)";
+	if (wrong != NULL) {
+		report_add(report, path, 0, "%s", wrong);
+		close(fd);
+		return -1;
+	}
+	*size_r = (size_t)st.st_size;
+	return fd;
+}
+
+/* The whole file in memory, NUL-terminated; a file that grows meanwhile is cut at its old size. */
+static char *load_file(const char *path, struct report *report, size_t *size_r)
+{
+	int fd = open_config(path, report, size_r);
+	size_t done = 0;
+	ssize_t n = 1;
+	char *text;
+
+	if (fd < 0)
+		return NULL;
+	text = calloc(1, *size_r + 1);
+	while (text != NULL && done < *size_r && n > 0) {
+		n = read(fd, text + done, *size_r - done);
+		done += n > 0 ? (size_t)n : 0;
+	}
+	if (text == NULL || n < 0) {
+		report_add(report, path, 0, "cannot be read: %s", strerror(errno));
+		text = NULL;
+	}
+	*size_r = done;
+	close(fd);
+	return text;
+}
+
+static void collect_services(cfg_t *cfg, const struct scan *scan, struct read_result *result)
+{
+	unsigned n = cfg_size(cfg, "service");
+
+	for (unsigned i = 0; i < n; i++) {
+		cfg_t *section = cfg_getnsec(cfg, "service", i);
+		struct read_scope *scope;
+
+		if (result->n_services == CONF_SERVICES_MAX) {
+			report_add(reader.report, reader.path, 0, "more than %d services",
+				   CONF_SERVICES_MAX);
+			return;
+		}
+		scope = &result->services[result->n_services++];
+		scope->cfg = section;
+		scope->title = cfg_title(section);
+		scope->where = (struct conf_origin){ reader.file, scan->block_line[i] };
+	}
+}
+
+static void read_one(char *path, struct report *report, struct read_result *result)
+{
+	static struct scan scan;
+	size_t size;
+	char *text;
+	cfg_t *cfg;
+
+	if (result->n_files == READ_FILES_MAX) {
+		report_add(report, path, 0, "more than %d files", READ_FILES_MAX);
+		free(path);
+		return;
+	}
+	reader.path = path;
+	reader.file = result->n_files;
+	result->files[result->n_files++] = path;
+	text = load_file(path, report, &size);
+	if (text == NULL || scan_text(text, size, path, report, &scan) < 0)
+		return;
+	cfg = cfg_init(options_table(on_value, on_block), CFGF_NONE);
+	cfg_set_error_function(cfg, on_error);
+	if (reader.file == 0) {
+		result->global.cfg = cfg;
+		result->global.where.file = 0;
+	}
+	/* on an error the parser stops, and what it said is in the report */
+	if (cfg_parse_buf(cfg, text) != CFG_SUCCESS)
+		return;
+	collect_services(cfg, &scan, result);
+	for (const struct option *row = options_global; reader.file > 0 && row->name != NULL;
+	     row++) {
+		int place = find_value(cfg_getopt(cfg, row->name));
+
+		if (place >= 0)
+			report_add(report, path, reader.values[place].line,
+				   "%s belongs into the main file (here stand services only)",
+				   row->name);
+	}
+}
+
+static int is_service_file(const struct dirent *entry)
+{
+	size_t length = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && length > 5 &&
+	       strcmp(entry->d_name + length - 5, ".conf") == 0;
+}
+
+static int in_c_order(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void read_services_d(const char *path, struct report *report, struct read_result *result)
+{
+	const char *slash = strrchr(path, '/');
+	struct dirent **entries;
+	char *directory;
+	int n;
+
+	if (asprintf(&directory, "%.*s/services.d", slash != NULL ? (int)(slash - path) : 1,
+		     slash != NULL ? path : ".") < 0)
+		abort();
+	n = scandir(directory, &entries, is_service_file, in_c_order);
+	if (n < 0 && errno != ENOENT)
+		report_add(report, directory, 0, "cannot be read: %s", strerror(errno));
+	for (int i = 0; i < n; i++) {
+		char *file;
+
+		if (asprintf(&file, "%s/%s", directory, entries[i]->d_name) < 0)
+			abort();
+		read_one(file, report, result);
+	}
+}
+
+int read_config(const char *path, struct report *report, struct read_result *result_r)
+{
+	reader.report = report;
+	read_one(strdup(path), report, result_r);
+	if (result_r->global.cfg == NULL && access(path, R_OK) < 0)
+		return EX_NOINPUT;
+	read_services_d(path, report, result_r);
+	return report->errors == 0 ? 0 : EX_CONFIG;
+}
+
+static cfg_opt_t *find_opt(const struct read_scope *scope, const struct option *option)
+{
+	cfg_t *cfg = option->block != NULL ? cfg_getsec(scope->cfg, option->block) : scope->cfg;
+
+	return cfg_getopt(cfg, option->name);
+}
+
+bool read_value(const struct read_scope *scope, const struct option *option, unsigned *count_r,
+		struct conf_origin *origin_r)
+{
+	cfg_opt_t *opt = find_opt(scope, option);
+	int place = find_value(opt);
+
+	if (place < 0)
+		return false;
+	*count_r = cfg_opt_size(opt);
+	*origin_r = (struct conf_origin){ reader.values[place].file, reader.values[place].line };
+	return true;
+}
+
+const char *read_string(const struct read_scope *scope, const struct option *option, unsigned index)
+{
+	return cfg_opt_getnstr(find_opt(scope, option), index);
+}
