@@ -1,0 +1,81 @@
+/*
+ * accept.c - the hot path: accept a connection, let the handler answer, close.
+ *
+ * Between accept4(2) and close(2) there is no system call but the handler's
+ * own: the peer's address comes with accept4, time from the vdso, counters are
+ * stores into the slot, deadlines share one timer that is rarely set.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "board/board.h"
+#include "conf/conf.h"
+#include "net/address.h"
+#include "worker/conn.h"
+#include "worker/deadline.h"
+#include "worker/serve.h"
+#include "worker/stop.h"
+#include "worker/worker.h"
+
+static void log_failure(const struct serve *serve, const struct conn *conn, long long since_ms)
+{
+	const struct slot *slot = serve->slot;
+	char peer[ADDRESS_TEXT_MAX];
+
+	log_debug("conn_failed", KV("service", conf_string(serve->conf, serve->service->name)),
+		  KV("worker", serve->index),
+		  KV("peer", address_text(&slot->peer, slot->peer_length, peer)),
+		  KV("error", strerror(errno)), KV("age_ms", clock_now_ms() - since_ms),
+		  KV("bytes_in", conn->bytes_in), KV("bytes_out", conn->bytes_out));
+}
+
+static void serve_one(struct serve *serve, int fd)
+{
+	const struct conf_service *service = serve->service;
+	struct slot *slot = serve->slot;
+	long long now_ms = clock_now_ms();
+	struct conn conn = conn_connection(fd, (int)service->type, service->idle_ms,
+					   service->total_ms, now_ms);
+	int r;
+
+	atomic_store_explicit(&slot->since_ms, now_ms, memory_order_relaxed);
+	board_count(&slot->accepted, 1);
+	r = serve->handler->serve(&conn, serve->state);
+	deadline_set(0);
+	if (r < 0)
+		log_failure(serve, &conn, now_ms);
+	board_count(&slot->bytes_in, conn.bytes_in);
+	board_count(&slot->bytes_out, conn.bytes_out);
+	board_count(r < 0 ? &slot->failed : &slot->served, 1);
+	close(fd);
+}
+
+int serve_connections(struct serve *serve)
+{
+	struct slot *slot = serve->slot;
+
+	while (!stop_retiring()) {
+		int fd;
+
+		slot->peer_length = sizeof(slot->peer);
+		fd = accept4(serve->listener, (struct sockaddr *)&slot->peer, &slot->peer_length,
+			     SOCK_CLOEXEC);
+		if (fd >= 0) {
+			serve->trouble = 0;
+			serve_one(serve, fd);
+			continue;
+		}
+		switch (serve_trouble(serve)) {
+		case SERVE_RETRY:
+			break;
+		case SERVE_LEAVE:
+			return WORKER_EXIT_OK;
+		case SERVE_BROKEN:
+			return WORKER_EXIT_LISTENER;
+		}
+	}
+	return WORKER_EXIT_OK;
+}

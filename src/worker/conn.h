@@ -1,0 +1,32 @@
+/*
+ * conn.h - one connection or one datagram, the worker's side of handler.h.
+ */
+#ifndef PREFORKD_WORKER_CONN_H
+#define PREFORKD_WORKER_CONN_H
+
+#include <stdint.h>
+
+#include "handler/handler.h"
+
+struct conn {
+	int fd;
+	int type;	   /* of the socket */
+	long long idle_ms; /* 0: no limit */
+	long long end_ms;  /* when the total time is over; 0: never */
+	uint64_t bytes_in, bytes_out;
+
+	/* datagrams only */
+	const char *request;
+	size_t request_left;
+	char *answer;
+	size_t answer_length, answer_max;
+};
+
+/* A conn for an accepted connection. now_ms: when it was accepted. */
+struct conn conn_connection(int fd, int type, long long idle_ms, long long total_ms,
+			    long long now_ms);
+
+/* A conn for one datagram; its answer is collected in answer (room for answer_max bytes). */
+struct conn conn_datagram(const char *request, size_t length, char *answer, size_t answer_max);
+
+#endif

@@ -1,0 +1,137 @@
+#include "worker/setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "conf/conf.h"
+#include "handler/handler.h"
+#include "worker/deadline.h"
+#include "worker/rights.h"
+#include "worker/stop.h"
+#include "worker/worker.h"
+
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+_Noreturn static void give_up(const struct worker_seat *seat, const char *step, int status)
+{
+	log_error("worker_setup_failed",
+		  KV("service", conf_string(seat->conf, seat->service->name)),
+		  KV("worker", seat->index), KV("step", step), KV("error", strerror(errno)));
+	_exit(status);
+}
+
+/* Standard input and output may be somebody's terminal; standard error is for the log. */
+static void setup_fds(const struct worker_seat *seat)
+{
+	int keep[] = { seat->listener, seat->ready_fd, log_fd() };
+	int null;
+
+	fd_close_except(keep, sizeof(keep) / sizeof(*keep));
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+		give_up(seat, "/dev/null", WORKER_EXIT_SETUP);
+	close(null);
+}
+
+/* A clean environment: what the config says, and a PATH. */
+static void setup_environment(const struct worker_seat *seat)
+{
+	struct conf_list list = seat->service->environment;
+
+	if (clearenv() != 0 || setenv("PATH", DEFAULT_PATH, 1) < 0)
+		give_up(seat, "environment", WORKER_EXIT_SETUP);
+	for (unsigned i = 0; i < list.count; i++) {
+		/* the conf is mapped as long as we live, and nobody writes to it */
+		if (putenv((char *)conf_list_string(seat->conf, list, i)) != 0)
+			give_up(seat, "environment", WORKER_EXIT_SETUP);
+	}
+}
+
+static void setup_limits(const struct worker_seat *seat)
+{
+	rlim_t nofile = (rlim_t)seat->service->nofile;
+	struct rlimit limit = { nofile, nofile };
+
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		give_up(seat, "run.nofile (more than the master's own limit?)", WORKER_EXIT_SETUP);
+	umask((mode_t)seat->service->umask);
+}
+
+static void setup_rights(const struct worker_seat *seat)
+{
+	const char *failed = rights_drop(seat->conf, seat->service);
+
+	if (failed != NULL)
+		give_up(seat, failed, WORKER_EXIT_SETUP);
+	failed = rights_verify(seat->conf, seat->service);
+	if (failed != NULL) {
+		log_bug("rights_not_dropped",
+			KV("service", conf_string(seat->conf, seat->service->name)),
+			KV("still_has", failed));
+		_exit(WORKER_EXIT_SETUP);
+	}
+}
+
+static void setup_directory(const struct worker_seat *seat)
+{
+	if (chdir(conf_string(seat->conf, seat->service->directory)) < 0)
+		give_up(seat, "run.directory (can run.user enter it?)", WORKER_EXIT_SETUP);
+}
+
+/* The master may have died before the signal was asked for: so look afterwards. */
+static void setup_parent_death(const struct worker_seat *seat)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+		give_up(seat, "PR_SET_PDEATHSIG", WORKER_EXIT_SETUP);
+	if (getppid() != seat->master)
+		_exit(WORKER_EXIT_ORPHAN);
+}
+
+static void setup_signals(const struct worker_seat *seat)
+{
+	if (deadline_setup() < 0)
+		give_up(seat, "timer_create", WORKER_EXIT_SETUP);
+	if (stop_setup(seat->listener) < 0)
+		give_up(seat, "signals", WORKER_EXIT_SETUP);
+}
+
+static void setup_handler(const struct worker_seat *seat, const struct handler *handler,
+			  void **state_r)
+{
+	if (handler->init != NULL && handler->init(NULL, state_r) < 0)
+		give_up(seat, "init of the handler", WORKER_EXIT_HANDLER);
+}
+
+/*
+ * The order matters:
+ *	fds		first of all: nothing of the master's may be used by mistake
+ *	environment	before anything of libc reads it
+ *	limits		before the rights go that are needed to raise them
+ *	rights		before the directory, so that it is entered as the user
+ *	parent death	after the change of uid, which clears it (prctl(2))
+ *	signals		the master's signals were blocked since before the fork, so
+ *			that one sent meanwhile waits for our handlers
+ *	handler		last: it runs with the rights it will serve with
+ */
+void setup_worker(const struct worker_seat *seat, const struct handler *handler, void **state_r)
+{
+	process_title_set("preforkd: %s", conf_string(seat->conf, seat->service->name));
+	setup_fds(seat);
+	setup_environment(seat);
+	setup_limits(seat);
+	setup_rights(seat);
+	setup_directory(seat);
+	setup_parent_death(seat);
+	setup_signals(seat);
+	setup_handler(seat, handler, state_r);
+}

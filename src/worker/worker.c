@@ -1,0 +1,64 @@
+/*
+ * worker.c - the life of a worker: set up, say READY, serve, leave.
+ */
+#include "worker/worker.h"
+
+#include <assert.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "conf/conf.h"
+#include "handler/handlers.h"
+#include "net/triple.h"
+#include "worker/serve.h"
+#include "worker/setup.h"
+
+const char *worker_exit_text(int status)
+{
+	switch (status) {
+	case WORKER_EXIT_OK:
+		return "left";
+	case WORKER_EXIT_SETUP:
+		return "setup_failed";
+	case WORKER_EXIT_HANDLER:
+		return "handler_init_failed";
+	case WORKER_EXIT_LISTENER:
+		return "listener_broken";
+	case WORKER_EXIT_ORPHAN:
+		return "master_gone";
+	default:
+		return NULL;
+	}
+}
+
+static void say_ready(int ready_fd)
+{
+	/* if the master does not hear it, it is gone, and so shall we be */
+	(void)fd_write_all(ready_fd, "R", 1);
+	close(ready_fd);
+}
+
+_Noreturn void worker_run(const struct worker_seat *seat)
+{
+	struct serve serve = {
+		.conf = seat->conf,
+		.service = seat->service,
+		.slot = seat->slot,
+		.listener = seat->listener,
+		.index = seat->index,
+		.handler = handlers_find(conf_string(seat->conf, seat->service->handler)),
+	};
+	int status;
+
+	assert(serve.handler != NULL);
+	setup_worker(seat, serve.handler, &serve.state);
+	say_ready(seat->ready_fd);
+	if (triple_accepts((int)seat->service->type))
+		status = serve_connections(&serve);
+	else
+		status = serve_datagrams(&serve);
+	if (serve.handler->fini != NULL)
+		serve.handler->fini(serve.state);
+	/* not exit(3): nothing of the master's is flushed or cleaned up by us */
+	_exit(status);
+}

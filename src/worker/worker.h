@@ -1,0 +1,43 @@
+/*
+ * worker.h - all that the master knows of a worker's code: one function.
+ */
+#ifndef PREFORKD_WORKER_WORKER_H
+#define PREFORKD_WORKER_WORKER_H
+
+#include <sys/types.h>
+
+struct conf;
+struct conf_service;
+struct slot;
+
+/* What a new worker gets from the master. */
+struct worker_seat {
+	const struct conf *conf;
+	const struct conf_service *service;
+	struct slot *slot;
+	int listener;
+	int ready_fd;	/* one byte written here means READY; then it is closed */
+	pid_t master;	/* who our parent must be */
+	unsigned index; /* 1, 2, ... in its pool; for logs and titles */
+};
+
+/* Exit statuses of a worker; 0: it left because it was told to. */
+enum worker_exit {
+	WORKER_EXIT_OK = 0,
+	WORKER_EXIT_SETUP = 100,    /* rights or limits could not be set; said in the log */
+	WORKER_EXIT_HANDLER = 101,  /* the handler's init failed */
+	WORKER_EXIT_LISTENER = 102, /* the listening socket does not work any more */
+	WORKER_EXIT_ORPHAN = 103,   /* the master was gone before we began */
+};
+
+/* In short words for a log line; NULL for a status that is none of the above. */
+const char *worker_exit_text(int status);
+
+/*
+ * Be a worker, from the first moment after fork(): set up, serve, leave.
+ * Signals of the master: SIGTERM: finish the conn in hand and leave; SIGUSR1:
+ * serve what waits in the queue, too, before leaving.
+ */
+_Noreturn void worker_run(const struct worker_seat *seat);
+
+#endif
