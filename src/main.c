@@ -1,0 +1,234 @@
+/*
+ * main.c - the command line of preforkd.
+ *
+ * Says, checks, or prints something and exits; or reads the config and becomes
+ * the master.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "conf/conf.h"
+#include "conf/load.h"
+#include "conf/print.h"
+#include "handler/handlers.h"
+#include "master/daemon.h"
+#include "master/master.h"
+#include "net/triple.h"
+
+#define DEFAULT_CONFIG SYSCONFDIR "/preforkd/preforkd.conf"
+
+enum mode { MODE_RUN, MODE_TEST, MODE_DUMP };
+
+struct arguments {
+	enum mode mode;
+	bool daemon;
+	const char *config;
+	struct master_options options;
+};
+
+static const char usage[] =
+	"usage: preforkd [-DtTmVh] [-c FILE] [-l LEVEL] [-p PIDFILE]\n"
+	"\n"
+	"  -c, --config FILE     read FILE, and services.d/*.conf beside it\n"
+	"                        (default: " DEFAULT_CONFIG ")\n"
+	"  -t, --test            check the config and exit\n"
+	"  -T, --dump            print the effective config and exit\n"
+	"  -m, --modules         list what is compiled in and exit\n"
+	"  -D, --daemon          go into the background when the service is up\n"
+	"  -p, --pidfile FILE    write the pid of the master to FILE\n"
+	"  -l, --log-level LEVEL error, warning, notice, info or debug\n"
+	"  -V, --version         print the version and exit\n"
+	"  -h, --help            print this and exit\n"
+	"\n"
+	"Signals: HUP reload, TERM stop, INT or QUIT stop now, USR1 reopen the log.\n"
+	"See preforkd(8) and preforkd.conf(5).\n";
+
+static void print_triple(const char *family, const char *type, const char *protocol)
+{
+	printf("%s %s %s\n", family, type, protocol);
+}
+
+static void print_words(const char *title, const struct triple_word *words)
+{
+	printf("\n[%s]\n", title);
+	for (; words->name != NULL; words++)
+		printf("%s\n", words->name);
+}
+
+static void list_modules(void)
+{
+	printf("[handlers]\n");
+	for (size_t i = 0; handlers_all[i] != NULL; i++)
+		printf("%s: %s\n", handlers_all[i]->name, handlers_all[i]->summary);
+	printf("\n[modules]\n(none)\n");
+	print_words("families", triple_families);
+	print_words("types", triple_types);
+	printf("\n[sockets]\n");
+	triple_list(print_triple);
+	printf("\n[features]\nsystemd\n%s", PREFORKD_SANITIZERS ? "sanitizers\n" : "");
+}
+
+_Noreturn static void refuse(const char *message)
+{
+	fprintf(stderr, "preforkd: %s\n%s", message, usage);
+	exit(EX_USAGE);
+}
+
+static int parse_level(const char *name)
+{
+	enum log_level level;
+
+	if (!log_level_parse(name, &level))
+		refuse("-l takes error, warning, notice, info or debug");
+	return (int)level;
+}
+
+_Noreturn static void say(int option)
+{
+	if (option == 'h')
+		fputs(usage, stdout);
+	else if (option == 'V')
+		puts("preforkd " PACKAGE_VERSION);
+	else
+		list_modules();
+	exit(fflush(stdout) == 0 ? EX_OK : EX_IOERR);
+}
+
+static void parse_option(int option, struct arguments *arguments)
+{
+	switch (option) {
+	case 'c':
+		arguments->config = optarg;
+		break;
+	case 't':
+		arguments->mode = MODE_TEST;
+		break;
+	case 'T':
+		arguments->mode = MODE_DUMP;
+		break;
+	case 'D':
+		arguments->daemon = true;
+		break;
+	case 'p':
+		arguments->options.pidfile = optarg;
+		break;
+	case 'l':
+		arguments->options.log_level = parse_level(optarg);
+		break;
+	case 'h':
+	case 'V':
+	case 'm':
+		say(option);
+	default:
+		/* getopt has said what is wrong */
+		fputs(usage, stderr);
+		exit(EX_USAGE);
+	}
+}
+
+static struct arguments parse_arguments(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "test", no_argument, NULL, 't' },
+		{ "dump", no_argument, NULL, 'T' },
+		{ "modules", no_argument, NULL, 'm' },
+		{ "daemon", no_argument, NULL, 'D' },
+		{ "pidfile", required_argument, NULL, 'p' },
+		{ "log-level", required_argument, NULL, 'l' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct arguments arguments = {
+		.config = DEFAULT_CONFIG,
+		.options = { .log_level = -1, .daemon_fd = -1 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:tTmDp:l:Vh", long_options, NULL)) != -1)
+		parse_option(option, &arguments);
+	if (optind < argc)
+		refuse("there are arguments that are no options");
+	if (arguments.options.pidfile != NULL && arguments.options.pidfile[0] != '/')
+		refuse("-p takes an absolute path");
+	return arguments;
+}
+
+/* Reload and lock need the same name whatever the working directory becomes. */
+static char *absolute_path(const char *path)
+{
+	char *absolute = realpath(path, NULL);
+
+	if (absolute != NULL)
+		return absolute;
+	fprintf(stderr, "preforkd: %s: %s (-c names another file)\n", path, strerror(errno));
+	exit(EX_NOINPUT);
+}
+
+static const struct conf *load_or_exit(const char *path)
+{
+	struct conf_result result = conf_load(path);
+
+	if (result.conf != NULL)
+		return result.conf;
+	fputs(result.errors != NULL ? result.errors : "preforkd: out of memory\n", stderr);
+	free(result.errors);
+	exit(result.status);
+}
+
+static int answer(enum mode mode, const char *path, const struct conf *conf)
+{
+	if (mode == MODE_DUMP)
+		conf_print(conf, stdout);
+	else
+		printf("%s: OK (%u service%s)\n", path, conf->n_services,
+		       conf->n_services == 1 ? "" : "s");
+	conf_unref(conf);
+	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
+static int run(struct arguments *arguments, const struct conf *conf)
+{
+	if (arguments->daemon) {
+		arguments->options.daemon_fd = daemon_start();
+		if (arguments->options.daemon_fd < 0) {
+			fprintf(stderr, "preforkd: -D: %s\n", strerror(errno));
+			conf_unref(conf);
+			return EX_OSERR;
+		}
+	}
+	return master_run(&arguments->options, conf);
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments;
+	const struct conf *conf;
+	char *path;
+	int status;
+
+	if (fd_fill_standard() < 0)
+		return EX_OSERR;
+	arguments = parse_arguments(argc, argv);
+	path = absolute_path(arguments.config);
+	conf = load_or_exit(path);
+	process_title_init(argc, argv);
+	arguments.options.config_path = path;
+	if (arguments.mode == MODE_RUN)
+		status = run(&arguments, conf);
+	else
+		status = answer(arguments.mode, path, conf);
+	free(path);
+	return status;
+}

@@ -1,0 +1,148 @@
+#include "master/generation.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "master/listeners.h"
+#include "master/state.h"
+
+#define START_MS 60000 /* all workers of a new generation are ready by then */
+
+void generation_free(struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->n_pools; i++) {
+		struct service_pool *pool = &generation->pools[i];
+
+		board_free(pool->board);
+		free(pool->policy.seats);
+		free(pool->workers);
+	}
+	free(generation->pools);
+	conf_unref(generation->conf);
+	free(generation);
+}
+
+static int allocate(struct service_pool *pool, unsigned n)
+{
+	pool->policy.n_seats = n;
+	pool->policy.seats = calloc(n, sizeof(*pool->policy.seats));
+	pool->workers = calloc(n, sizeof(*pool->workers));
+	pool->board = board_new(n);
+	if (pool->policy.seats == NULL || pool->workers == NULL || pool->board == NULL)
+		return -1;
+	for (unsigned i = 0; i < n; i++)
+		pool->workers[i] =
+			(struct worker){ .pool = pool, .seat = i, .pidfd = -1, .ready_fd = -1 };
+	return 0;
+}
+
+static int build_pool(struct generation *generation, struct service_pool *pool,
+		      const struct conf_service *service, int *status_r)
+{
+	pool->generation = generation;
+	pool->service = service;
+	if (allocate(pool, (unsigned)service->workers_max) < 0) {
+		log_error("out_of_memory",
+			  KV("service", conf_string(generation->conf, service->name)),
+			  KV("workers", service->workers_max), KV("error", strerror(errno)));
+		*status_r = EX_OSERR;
+		return -1;
+	}
+	pool->policy.drain_ms = service->drain_ms;
+	pool->listener = listeners_take(generation->master, generation->conf, service, status_r);
+	return pool->listener != NULL ? 0 : -1;
+}
+
+static int build_pools(struct generation *generation, int *status_r)
+{
+	const struct conf *conf = generation->conf;
+
+	generation->pools = calloc(conf->n_services, sizeof(*generation->pools));
+	if (generation->pools == NULL) {
+		*status_r = EX_OSERR;
+		return -1;
+	}
+	for (unsigned i = 0; i < conf->n_services; i++) {
+		generation->n_pools++;
+		if (build_pool(generation, &generation->pools[i], conf_service(conf, i), status_r) <
+		    0)
+			return -1;
+	}
+	return 0;
+}
+
+int generation_build(struct master *master, const struct conf *conf, int *status_r)
+{
+	struct generation *generation = calloc(1, sizeof(*generation));
+
+	if (generation == NULL) {
+		conf_unref(conf);
+		*status_r = EX_OSERR;
+		return -1;
+	}
+	generation->master = master;
+	generation->conf = conf;
+	if (build_pools(generation, status_r) < 0) {
+		generation_free(generation);
+		listeners_sweep(master);
+		return -1;
+	}
+	generation->id = ++master->last_id;
+	generation->start_deadline_ms = clock_now_ms() + START_MS;
+	master->starting = generation;
+	return 0;
+}
+
+bool generation_is_ready(const struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->n_pools; i++) {
+		const struct pool *policy = &generation->pools[i].policy;
+
+		if (pool_count(policy, SEAT_READY) < policy->n_seats)
+			return false;
+	}
+	return true;
+}
+
+bool generation_is_empty(const struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->n_pools; i++) {
+		const struct pool *policy = &generation->pools[i].policy;
+
+		if (pool_count(policy, SEAT_EMPTY) < policy->n_seats)
+			return false;
+	}
+	return true;
+}
+
+static bool is_current(const struct master *master, const struct open_listener *listener)
+{
+	for (unsigned i = 0; master->current != NULL && i < master->current->n_pools; i++) {
+		if (master->current->pools[i].listener == listener)
+			return true;
+	}
+	return false;
+}
+
+void generation_retire(struct master *master, struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->n_pools; i++) {
+		struct service_pool *pool = &generation->pools[i];
+
+		pool->policy.goal = POOL_RETIRE;
+		pool->drain = !is_current(master, pool->listener);
+		pool->listener = NULL;
+	}
+	generation->next = master->retired;
+	master->retired = generation;
+}
+
+void generation_kill(struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->n_pools; i++)
+		generation->pools[i].policy.goal = POOL_KILL;
+}

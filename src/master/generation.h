@@ -1,0 +1,41 @@
+/*
+ * generation.h - one read of the config come to life: listeners, pools, board.
+ *
+ * Built beside the present one; everything that can fail fails while it is
+ * built, and then nothing has happened.
+ */
+#ifndef PREFORKD_MASTER_GENERATION_H
+#define PREFORKD_MASTER_GENERATION_H
+
+#include <stdbool.h>
+
+struct conf;
+struct counts;
+struct generation;
+struct master;
+
+/*
+ * Make master->starting from a conf, and take the conf over in any case.
+ * Returns 0, or -1 after lines in the log, with an exit status in *status_r.
+ */
+int generation_build(struct master *master, const struct conf *conf, int *status_r);
+
+/* True when every seat has a ready worker. */
+bool generation_is_ready(const struct generation *generation);
+
+/* True when no worker is left. */
+bool generation_is_empty(const struct generation *generation);
+
+/*
+ * Tell all its workers to finish; it is put into master->retired. Pools whose
+ * listener is not in the current generation serve their queue first.
+ */
+void generation_retire(struct master *master, struct generation *generation);
+
+/* Give all its workers the goal to be gone now. */
+void generation_kill(struct generation *generation);
+
+/* Free a generation without workers. */
+void generation_free(struct generation *generation);
+
+#endif

@@ -1,0 +1,134 @@
+#include "master/listeners.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "master/state.h"
+#include "net/address.h"
+#include "net/triple.h"
+
+static void log_listening(const struct open_listener *open)
+{
+	const struct listener *listener = &open->listener;
+	const struct listener_spec *spec = &listener->spec;
+	char address[ADDRESS_TEXT_MAX];
+
+	log_info("listening", KV("service", open->service),
+		 KV("family", triple_word(triple_families, spec->family)),
+		 KV("type", triple_word(triple_types, spec->type)),
+		 KV("protocol", triple_protocol_name(spec->family, spec->type, spec->protocol)),
+		 KV("address", address_text(&listener->bound, listener->bound_length, address)));
+}
+
+static int exit_status(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+	case EADDRNOTAVAIL:
+		return EX_UNAVAILABLE;
+	case EACCES:
+	case EPERM:
+		return EX_NOPERM;
+	case ENOENT:
+	case ENOTDIR:
+	case EEXIST:
+	case EROFS:
+		return EX_CANTCREAT;
+	default:
+		return EX_OSERR;
+	}
+}
+
+/* A port 0 stays with the service that got it; other addresses with whoever asks. */
+static bool is_for(const struct open_listener *open, const struct conf *conf,
+		   const struct conf_service *service)
+{
+	bool any_port = service->family != AF_UNIX && service->port == 0;
+
+	if (!listener_same_address(&open->listener.spec, &service->spec))
+		return false;
+	return !any_port || strcmp(open->service, conf_string(conf, service->name)) == 0;
+}
+
+static struct open_listener *fail(struct open_listener *open, const struct listener_spec *spec,
+				  const char *why, int error, int *status_r)
+{
+	char address[ADDRESS_TEXT_MAX];
+
+	log_error("listen_failed", KV("service", open->service),
+		  KV("address", address_text(&spec->address, spec->length, address)),
+		  KV("error", why));
+	*status_r = exit_status(error);
+	free(open);
+	return NULL;
+}
+
+struct open_listener *listeners_take(struct master *master, const struct conf *conf,
+				     const struct conf_service *service, int *status_r)
+{
+	char buf[512];
+	struct text why = text_start(buf, sizeof(buf));
+	struct open_listener *open;
+
+	for (open = master->listeners; open != NULL; open = open->next) {
+		if (is_for(open, conf, service))
+			return open;
+	}
+	open = calloc(1, sizeof(*open));
+	if (open == NULL) {
+		*status_r = EX_OSERR;
+		return NULL;
+	}
+	snprintf(open->service, sizeof(open->service), "%s", conf_string(conf, service->name));
+	if (listener_open(&service->spec, &open->listener, &why) < 0)
+		return fail(open, &service->spec, buf, errno, status_r);
+	open->next = master->listeners;
+	master->listeners = open;
+	log_listening(open);
+	return open;
+}
+
+void listeners_adjust(struct master *master)
+{
+	for (unsigned i = 0; i < master->current->n_pools; i++) {
+		struct service_pool *pool = &master->current->pools[i];
+		char buf[256];
+		struct text why = text_start(buf, sizeof(buf));
+
+		if (listener_adjust(&pool->listener->listener, &pool->service->spec, &why) < 0)
+			log_warning("listener_not_adjusted", KV("service", pool->listener->service),
+				    KV("error", buf));
+	}
+}
+
+static bool has_listener(const struct generation *generation, const struct open_listener *open)
+{
+	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++) {
+		if (generation->pools[i].listener == open)
+			return true;
+	}
+	return false;
+}
+
+void listeners_sweep(struct master *master)
+{
+	struct open_listener **at = &master->listeners;
+
+	while (*at != NULL) {
+		struct open_listener *open = *at;
+
+		if (has_listener(master->current, open) || has_listener(master->starting, open)) {
+			at = &open->next;
+			continue;
+		}
+		*at = open->next;
+		log_info("listener_closed", KV("service", open->service));
+		listener_close(&open->listener);
+		free(open);
+	}
+}

@@ -1,0 +1,29 @@
+/*
+ * listeners.h - the open listeners of the master, found by address.
+ *
+ * A reload asks for each service; who has the same triple and address gets
+ * the same descriptor, so nothing that waits in its queue is lost.
+ */
+#ifndef PREFORKD_MASTER_LISTENERS_H
+#define PREFORKD_MASTER_LISTENERS_H
+
+struct conf;
+struct conf_service;
+struct master;
+struct open_listener;
+
+/*
+ * The listener for a service: one that is open already, or a new one. NULL
+ * when it cannot be opened, after a line in the log, with an exit status of
+ * sysexits.h in *status_r.
+ */
+struct open_listener *listeners_take(struct master *master, const struct conf *conf,
+				     const struct conf_service *service, int *status_r);
+
+/* Let the options of the listeners follow the current config (mode, backlog, ...). */
+void listeners_adjust(struct master *master);
+
+/* Close the listeners that no pool of the current or starting generation has. */
+void listeners_sweep(struct master *master);
+
+#endif

@@ -1,0 +1,104 @@
+#include "master/master.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "master/account.h"
+#include "master/generation.h"
+#include "master/listeners.h"
+#include "master/lock.h"
+#include "master/loop.h"
+#include "master/reload.h"
+#include "master/state.h"
+
+static int setup_log(struct master *master, const struct conf *conf)
+{
+	if (reload_apply_log(master, conf) == 0)
+		return 0;
+	log_error("log_failed", KV("file", conf_string(conf, conf->log)),
+		  KV("error", strerror(errno)),
+		  KV("remedy", "it must be a plain file of our own in a directory that exists"));
+	master->exit_status = EX_CANTCREAT;
+	return -1;
+}
+
+/* A master has up to two descriptors per worker; workers get their own limit. */
+static void setup_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int setup_locks(struct master *master, const struct conf *conf)
+{
+	const char *pidfile = master->pidfile_option;
+
+	master->lock_fd = lock_config(master->config_path, &master->exit_status);
+	if (master->lock_fd < 0)
+		return -1;
+	if (pidfile == NULL)
+		pidfile = conf_string(conf, conf->pidfile);
+	if (pidfile[0] == '\0')
+		return 0;
+	master->pidfile_fd = lock_pidfile(pidfile, &master->exit_status);
+	return master->pidfile_fd < 0 ? -1 : 0;
+}
+
+static int setup_loop(struct master *master)
+{
+	int r = loop_setup(master);
+
+	if (r == 0)
+		return 0;
+	log_error("loop_failed", KV("error", strerror(-r)));
+	master->exit_status = EX_OSERR;
+	return -1;
+}
+
+static void clean_up(struct master *master)
+{
+	account_close(master, true);
+	listeners_sweep(master);
+	loop_free(master);
+	lock_release(&master->pidfile_fd);
+	lock_release(&master->lock_fd);
+}
+
+/*
+ * The order: the log first, since the rest speaks through it; then the locks,
+ * so that a second master touches nothing; then the loop, which blocks the
+ * signals before anything is forked; then listeners and workers.
+ */
+int master_run(const struct master_options *options, const struct conf *conf)
+{
+	struct master master = {
+		.config_path = options->config_path,
+		.pidfile_option = options->pidfile,
+		.level_option = options->log_level,
+		.daemon_fd = options->daemon_fd,
+		.lock_fd = -1,
+		.pidfile_fd = -1,
+	};
+	int status = EX_OSERR;
+
+	setup_limits();
+	if (setup_log(&master, conf) < 0 || setup_locks(&master, conf) < 0 ||
+	    setup_loop(&master) < 0) {
+		conf_unref(conf);
+		status = master.exit_status;
+	} else if (generation_build(&master, conf, &status) == 0) {
+		status = loop_run(&master);
+	}
+	clean_up(&master);
+	log_notice("stopped", KV("status", status));
+	return status;
+}

@@ -1,0 +1,24 @@
+/*
+ * notify.h - tell the service manager, never waiting for it.
+ *
+ * The protocol of sd_notify(3), whose own sender would wait for a manager that
+ * does not read.
+ */
+#ifndef PREFORKD_MASTER_NOTIFY_H
+#define PREFORKD_MASTER_NOTIFY_H
+
+struct master;
+
+/* READY=1, which also ends a RELOADING, whatever came of it. */
+void notify_ready(void);
+
+/* RELOADING=1 and MONOTONIC_USEC= in one message, as systemd wants it. */
+void notify_reloading(void);
+
+/* STOPPING=1, and that it may take so long. */
+void notify_stopping(long long timeout_ms);
+
+/* STATUS= with how many workers are ready; sent only when it has changed. */
+void notify_status(const struct master *master);
+
+#endif

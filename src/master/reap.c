@@ -1,0 +1,120 @@
+#include "master/reap.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/text.h"
+#include "master/account.h"
+#include "master/state.h"
+#include "net/address.h"
+#include "worker/worker.h"
+
+static void unwatch_ready(struct worker *worker)
+{
+	worker->ready_source = sd_event_source_disable_unref(worker->ready_source);
+	worker->ready_fd = -1;
+}
+
+void reap_ready(struct worker *worker)
+{
+	char byte;
+
+	if (worker->ready_source == NULL)
+		return;
+	if (read(worker->ready_fd, &byte, 1) == 1)
+		pool_ready(&worker->pool->policy, worker->seat, clock_now_ms());
+	unwatch_ready(worker);
+}
+
+static const char *service_name(const struct worker *worker)
+{
+	return conf_string(worker->pool->generation->conf, worker->pool->service->name);
+}
+
+static const char *describe(const siginfo_t *info, char *buf, size_t size)
+{
+	const char *known;
+
+	if (info->si_code != CLD_EXITED) {
+		snprintf(buf, size, "SIG%s%s", sigabbrev_np(info->si_status),
+			 info->si_code == CLD_DUMPED ? " (core dumped)" : "");
+		return buf;
+	}
+	known = worker_exit_text(info->si_status);
+	if (known != NULL)
+		return known;
+	snprintf(buf, size, "status %d", info->si_status);
+	return buf;
+}
+
+/* An end that nobody asked for is a warning. */
+static void explain(const struct worker *worker, const siginfo_t *info, const struct counts *counts,
+		    enum log_level level)
+{
+	const struct slot *slot = board_slot(worker->pool->board, worker->seat);
+	struct sockaddr_storage peer = slot->peer;
+	char reason[64], serving[ADDRESS_TEXT_MAX] = "-";
+
+	if (counts->lost > 0)
+		address_text(&peer, slot->peer_length, serving);
+	log_write(level, "worker_exit",
+		  LOG_FIELDS(KV("service", service_name(worker)), KV("worker", worker->seat + 1),
+			     KV("worker_pid", worker->pid),
+			     KV("generation", worker->pool->generation->id),
+			     KV("reason", describe(info, reason, sizeof(reason))),
+			     KV("serving", serving), KV("accepted", counts->accepted),
+			     KV("served", counts->served), KV("failed", counts->failed),
+			     KV("refused", counts->refused), KV("lost", counts->lost),
+			     KV("age_ms", clock_now_ms() - worker->born_ms)));
+}
+
+/* Crashed or exited with an error; not: left, or was ended from outside. */
+static bool is_own_fault(const siginfo_t *info)
+{
+	if (info->si_code == CLD_EXITED)
+		return info->si_status != WORKER_EXIT_OK;
+	return info->si_status != SIGKILL && info->si_status != SIGTERM;
+}
+
+void reap_worker(struct worker *worker, const siginfo_t *info)
+{
+	struct service_pool *pool = worker->pool;
+	struct seat *seat = &pool->policy.seats[worker->seat];
+	struct counts counts = board_read(board_slot(pool->board, worker->seat));
+	struct pool_exit how = { .served = counts.accepted > 0, .own_fault = is_own_fault(info) };
+	bool asked;
+
+	reap_ready(worker); /* its READY may be behind its end in the queue of events */
+	asked = seat->phase == SEAT_LEAVING || seat->phase == SEAT_KILLED;
+	counts.lost = counts.in_flight;
+	counts.in_flight = 0;
+	explain(worker, info, &counts,
+		asked && counts.lost == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);
+	account_add(pool->generation->master, service_name(worker), &counts);
+	if (!asked && !seat->was_ready)
+		pool->generation->start_failed = true;
+	pool_exited(&pool->policy, worker->seat, how, clock_now_ms());
+	worker->exit_source = sd_event_source_unref(worker->exit_source);
+	worker->pidfd = -1;
+	worker->pid = 0;
+}
+
+void reap_unwatched(struct worker *worker)
+{
+	process_signal(worker->pidfd, SIGKILL);
+	waitpid(worker->pid, NULL, 0);
+	if (worker->exit_source == NULL)
+		fd_close(&worker->pidfd);
+	worker->exit_source = sd_event_source_disable_unref(worker->exit_source);
+	worker->pidfd = -1;
+	if (worker->ready_source == NULL)
+		fd_close(&worker->ready_fd);
+	unwatch_ready(worker);
+	worker->pid = 0;
+}

@@ -1,0 +1,205 @@
+#include "master/reconcile.h"
+
+#include <signal.h>
+#include <sysexits.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "master/account.h"
+#include "master/generation.h"
+#include "master/listeners.h"
+#include "master/loop.h"
+#include "master/notify.h"
+#include "master/reload.h"
+#include "master/spawn.h"
+#include "master/state.h"
+#include "master/stop.h"
+#include "net/address.h"
+
+#define SPAWNS_A_ROUND 64 /* then events get their turn */
+#define RETIRED_MAX 4	  /* generations that may finish at the same time */
+
+/* One round's budget and the next moment that matters. */
+struct round {
+	long long now_ms, wake_ms;
+	unsigned spawns;
+};
+
+static void wake_at(struct round *round, long long at_ms)
+{
+	if (at_ms != 0 && (round->wake_ms == 0 || at_ms < round->wake_ms))
+		round->wake_ms = at_ms;
+}
+
+static void stop_worker(struct service_pool *pool, unsigned seat, long long now_ms)
+{
+	process_signal(pool->workers[seat].pidfd, pool->drain ? SIGUSR1 : SIGTERM);
+	pool_stop_sent(&pool->policy, seat, now_ms);
+}
+
+static void kill_worker(struct service_pool *pool, unsigned seat, long long now_ms)
+{
+	const struct slot *slot = board_slot(pool->board, seat);
+	struct counts counts = board_read(slot);
+	struct sockaddr_storage peer = slot->peer;
+	char serving[ADDRESS_TEXT_MAX] = "-";
+
+	if (counts.in_flight > 0)
+		address_text(&peer, slot->peer_length, serving);
+	log_warning("worker_killed",
+		    KV("service", conf_string(pool->generation->conf, pool->service->name)),
+		    KV("worker", seat + 1), KV("worker_pid", pool->workers[seat].pid),
+		    KV("reason", pool->policy.goal == POOL_KILL ? "stop_now" : "drain_time_over"),
+		    KV("serving", serving));
+	process_signal(pool->workers[seat].pidfd, SIGKILL);
+	pool_kill_sent(&pool->policy, seat, now_ms);
+}
+
+static void reconcile_pool(struct service_pool *pool, struct round *round)
+{
+	for (;;) {
+		struct pool_step step = pool_next(&pool->policy, round->now_ms);
+
+		switch (step.action) {
+		case POOL_WAIT:
+			wake_at(round, step.wake_ms);
+			return;
+		case POOL_DO_SPAWN:
+			if (round->spawns++ >= SPAWNS_A_ROUND) {
+				wake_at(round, round->now_ms);
+				return;
+			}
+			spawn_worker(pool, step.seat);
+			break;
+		case POOL_DO_STOP:
+			stop_worker(pool, step.seat, round->now_ms);
+			break;
+		case POOL_DO_KILL:
+			kill_worker(pool, step.seat, round->now_ms);
+			break;
+		}
+	}
+}
+
+static void reconcile_generation(struct generation *generation, struct round *round)
+{
+	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++)
+		reconcile_pool(&generation->pools[i], round);
+}
+
+/* The oldest of too many is ended; the list is newest first. */
+static void limit_retired(struct master *master)
+{
+	unsigned n = 0;
+
+	for (struct generation *g = master->retired; g != NULL; g = g->next) {
+		if (++n > RETIRED_MAX)
+			generation_kill(g);
+	}
+}
+
+static void commit(struct master *master)
+{
+	struct generation *old = master->current;
+	bool first = old == NULL;
+
+	master->current = master->starting;
+	master->starting = NULL;
+	if (old != NULL) {
+		generation_retire(master, old);
+		limit_retired(master);
+	}
+	listeners_adjust(master);
+	listeners_sweep(master);
+	if (first)
+		loop_started(master);
+	else
+		reload_end(master, NULL);
+}
+
+/* Some of its workers may serve somebody already, so they are not killed but retired. */
+static void drop(struct master *master, const char *why)
+{
+	struct generation *failed = master->starting;
+
+	if (master->current == NULL) {
+		log_error("start_failed", KV("error", why));
+		master->exit_status = EX_OSERR;
+		stop_begin(master, STOP_NOW);
+		return;
+	}
+	master->starting = NULL;
+	generation_retire(master, failed);
+	listeners_sweep(master);
+	reload_end(master, why);
+}
+
+static void settle_starting(struct master *master, struct round *round)
+{
+	struct generation *starting = master->starting;
+
+	if (starting == NULL)
+		return;
+	if (starting->start_failed)
+		drop(master, "a worker died before it was ready (its own line says why)");
+	else if (generation_is_ready(starting))
+		commit(master);
+	else if (round->now_ms >= starting->start_deadline_ms)
+		drop(master, "not all workers were ready in time");
+	else
+		wake_at(round, starting->start_deadline_ms);
+}
+
+static void bury_retired(struct master *master)
+{
+	struct generation **at = &master->retired;
+
+	while (*at != NULL) {
+		struct generation *generation = *at;
+
+		if (!generation_is_empty(generation)) {
+			at = &generation->next;
+			continue;
+		}
+		*at = generation->next;
+		log_debug("generation_gone", KV("generation", generation->id));
+		generation_free(generation);
+		account_close(master, false);
+	}
+}
+
+static void obey_signals(struct master *master)
+{
+	if (master->stop_wanted > master->stopping)
+		stop_begin(master, master->stop_wanted);
+	if (master->stopping != STOP_NOT || master->current == NULL)
+		return;
+	if (master->reopen_wanted) {
+		master->reopen_wanted = false;
+		reload_reopen_log(master);
+	}
+	/* one at a time; a HUP during a reload starts another one after it */
+	if (master->reload_wanted && !master->reloading && master->starting == NULL) {
+		master->reload_wanted = false;
+		reload_begin(master);
+	}
+}
+
+void reconcile(struct master *master)
+{
+	struct round round = { .now_ms = clock_now_ms() };
+
+	settle_starting(master, &round);
+	obey_signals(master);
+	reconcile_generation(master->current, &round);
+	reconcile_generation(master->starting, &round);
+	for (struct generation *g = master->retired; g != NULL; g = g->next)
+		reconcile_generation(g, &round);
+	bury_retired(master);
+	if (master->stopping != STOP_NOT)
+		stop_check(master, round.now_ms);
+	wake_at(&round, master->stop_deadline_ms);
+	loop_wake_at(master, round.wake_ms);
+	notify_status(master);
+}

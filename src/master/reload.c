@@ -1,0 +1,139 @@
+#include "master/reload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "master/generation.h"
+#include "master/notify.h"
+#include "master/state.h"
+
+void reload_log_errors(const char *errors)
+{
+	char *copy = strdup(errors), *rest = copy;
+
+	for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
+		if (line[0] != '\0')
+			log_error("config_error", KV("error", line));
+	}
+	free(copy);
+}
+
+int reload_apply_log(const struct master *master, const struct conf *conf)
+{
+	const char *target = conf_string(conf, conf->log);
+
+	/* a daemon has no stderr any more */
+	if (master->daemon_gone && strcmp(target, "stderr") == 0)
+		target = "syslog";
+	if (log_open(target) < 0)
+		return -1;
+	log_set_level(master->level_option >= 0 ? (enum log_level)master->level_option :
+						  (enum log_level)conf->log_level);
+	return 0;
+}
+
+void reload_end(struct master *master, const char *why)
+{
+	if (!master->reloading)
+		return;
+	master->reloading = false;
+	if (why == NULL) {
+		log_notice("reload_done", KV("generation", master->current->id));
+	} else {
+		/* the old generation goes on, with its log */
+		(void)reload_apply_log(master, master->current->conf);
+		log_error("reload_refused", KV("error", why),
+			  KV("generation", master->current->id));
+	}
+	notify_ready();
+}
+
+/* The new world is built here; what fails leaves the old one as it was. */
+static void build(struct master *master, const struct conf *conf)
+{
+	int status;
+
+	if (reload_apply_log(master, conf) < 0) {
+		log_error("log_failed", KV("file", conf_string(conf, conf->log)),
+			  KV("error", strerror(errno)));
+		conf_unref(conf);
+		reload_end(master, "the log cannot be opened");
+	} else if (generation_build(master, conf, &status) < 0) {
+		reload_end(master, "a service cannot be started");
+	}
+}
+
+static void on_loaded(struct master *master)
+{
+	struct conf_result result;
+
+	/* before its descriptor is closed */
+	master->load_exit = sd_event_source_disable_unref(master->load_exit);
+	master->load_timer = sd_event_source_disable_unref(master->load_timer);
+	result = conf_load_end(&master->load);
+	if (result.conf == NULL) {
+		reload_log_errors(result.errors != NULL ? result.errors : "out of memory");
+		reload_end(master, "the config has errors");
+	} else if (master->stopping != STOP_NOT) {
+		conf_unref(result.conf);
+	} else {
+		build(master, result.conf);
+	}
+	free(result.errors);
+}
+
+static int on_load_exit(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	on_loaded(data);
+	return 0;
+}
+
+static int on_load_timeout(sd_event_source *source, uint64_t usec, void *data)
+{
+	(void)source;
+	(void)usec;
+	on_loaded(data);
+	return 0;
+}
+
+void reload_begin(struct master *master)
+{
+	int r;
+
+	master->reloading = true;
+	notify_reloading();
+	log_notice("reload_started", KV("config", master->config_path));
+	if (conf_load_start(master->config_path, &master->load) < 0) {
+		reload_end(master, strerror(errno));
+		return;
+	}
+	/* the pidfd as plain fd: conf_load_end() reaps */
+	r = sd_event_add_io(master->event, &master->load_exit, master->load.pidfd, EPOLLIN,
+			    on_load_exit, master);
+	if (r >= 0)
+		r = sd_event_add_time_relative(master->event, &master->load_timer, CLOCK_MONOTONIC,
+					       CONF_LOAD_MS * 1000ULL, 1000, on_load_timeout,
+					       master);
+	if (r < 0)
+		on_loaded(master);
+}
+
+void reload_reopen_log(struct master *master)
+{
+	int status;
+
+	if (log_reopen() < 0) {
+		log_error("log_failed", KV("error", strerror(errno)));
+		return;
+	}
+	log_notice("log_reopened");
+	if (log_is_file() && master->starting == NULL && !master->reloading)
+		(void)generation_build(master, conf_ref(master->current->conf), &status);
+}

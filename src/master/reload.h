@@ -1,0 +1,34 @@
+/*
+ * reload.h - SIGHUP: read the config anew and put it beside the present one.
+ *
+ *	reload_begin() -> (the reading child) -> a new generation starts
+ *	-> reconcile commits or drops it -> reload_end()
+ *
+ * Whatever goes wrong, the present generation goes on, and the service manager
+ * hears READY=1.
+ */
+#ifndef PREFORKD_MASTER_RELOAD_H
+#define PREFORKD_MASTER_RELOAD_H
+
+struct conf;
+struct master;
+
+/* Start reading; the rest happens in the event loop. */
+void reload_begin(struct master *master);
+
+/* The new generation was committed (why NULL), or the reload is refused because of why. */
+void reload_end(struct master *master, const char *why);
+
+/*
+ * Open the log again and replace the workers, which cannot open it themselves,
+ * by a new generation of the same conf.
+ */
+void reload_reopen_log(struct master *master);
+
+/* Let log and level follow a conf and the command line. -1 with errno: cannot be opened. */
+int reload_apply_log(const struct master *master, const struct conf *conf);
+
+/* Write the lines of errors to the log. */
+void reload_log_errors(const char *errors);
+
+#endif

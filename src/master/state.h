@@ -1,0 +1,109 @@
+/*
+ * state.h - what the master knows: the structures its rooms share.
+ *
+ *	master -> generations -> pools (one per service) -> workers (one per seat)
+ *	       -> listeners, which outlive generations
+ *
+ * Only facts are kept here. loop.c and its callbacks change facts, reconcile.c
+ * acts on them; see src/README.
+ */
+#ifndef PREFORKD_MASTER_STATE_H
+#define PREFORKD_MASTER_STATE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "board/board.h"
+#include "conf/conf.h"
+#include "conf/load.h"
+#include "master/pool.h"
+#include "net/listener.h"
+
+/* A listener of the master, kept while a service of the current config has its address. */
+struct open_listener {
+	struct listener listener;
+	char service[64]; /* port 0 is kept for the service of this name */
+	struct open_listener *next;
+};
+
+/* The process in one seat; pid 0: none. */
+struct worker {
+	struct service_pool *pool;
+	unsigned seat;
+	pid_t pid;
+	int pidfd;
+	sd_event_source *exit_source; /* owns pidfd */
+	int ready_fd;
+	sd_event_source *ready_source; /* owns ready_fd */
+	long long born_ms;
+};
+
+/* The pool of one service in one generation. */
+struct service_pool {
+	struct generation *generation;
+	const struct conf_service *service;
+	struct open_listener *listener; /* NULL once retired: the listener lives on without us */
+	bool drain;			/* retire by serving the queue: nobody else will */
+	struct pool policy;
+	struct board *board;
+	struct worker *workers;
+};
+
+/* Everything one read of the config needs. */
+struct generation {
+	struct master *master;
+	unsigned id;
+	const struct conf *conf;
+	struct service_pool *pools;
+	unsigned n_pools;
+	long long start_deadline_ms; /* STARTING: to be ready by */
+	bool start_failed;	     /* STARTING: a worker died before it was ready */
+	struct generation *next;     /* in master->retired */
+};
+
+/* Served conns of one service over all generations. */
+struct account {
+	char service[64];
+	struct counts counts;
+	struct account *next;
+};
+
+enum master_stop { STOP_NOT, STOP_GRACEFUL, STOP_NOW };
+
+struct master {
+	/* given */
+	const char *config_path;
+	const char *pidfile_option; /* -p, or NULL */
+	int level_option;	    /* -l, or -1 */
+	int daemon_fd;		    /* -D: who waits for READY; -1 without */
+	bool daemon_gone;	    /* -D: stderr is gone */
+
+	/* the world */
+	sd_event *event;
+	sd_event_source *timer;
+	struct generation *current;  /* NULL before the first is ready */
+	struct generation *starting; /* being started by start or reload */
+	struct generation *retired;  /* finishing what they have; newest first */
+	struct open_listener *listeners;
+	struct account *accounts;
+	unsigned last_id; /* of a generation */
+	int lock_fd;
+	int pidfile_fd;
+
+	/* facts set by signals */
+	bool reload_wanted, reopen_wanted;
+	enum master_stop stop_wanted;
+
+	/* a reload on its way */
+	bool reloading;
+	struct conf_load load;
+	sd_event_source *load_exit, *load_timer;
+
+	/* stopping */
+	enum master_stop stopping;
+	long long stop_deadline_ms;
+	int exit_status;
+};
+
+#endif
