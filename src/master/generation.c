@@ -36,7 +36,7 @@ static int allocate(struct service_pool *pool, unsigned n)
 		return -1;
 	for (unsigned i = 0; i < n; i++)
 		pool->workers[i] =
-			(struct worker){ .pool = pool, .seat = i, .pidfd = -1, .ready_fd = -1 };
+			(struct worker){ .pool = pool, .seat = i, .exit.fd = -1, .ready.fd = -1 };
 	return 0;
 }
 

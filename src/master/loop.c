@@ -89,6 +89,8 @@ int loop_setup(struct master *master)
 		r = sd_event_add_time(master->event, &master->timer, CLOCK_MONOTONIC, 0, 1000,
 				      on_timer, master);
 	if (r >= 0)
+		r = watch_setup(master);
+	if (r >= 0)
 		r = sd_event_add_post(master->event, &post, on_round, master);
 	/* after all events of a round */
 	if (r >= 0)

@@ -6,30 +6,22 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "base/log.h"
-#include "base/process.h"
 #include "base/text.h"
 #include "master/account.h"
 #include "master/state.h"
 #include "net/address.h"
 #include "worker/worker.h"
 
-static void unwatch_ready(struct worker *worker)
-{
-	worker->ready_source = sd_event_source_disable_unref(worker->ready_source);
-	worker->ready_fd = -1;
-}
-
 void reap_ready(struct worker *worker)
 {
 	char byte;
 
-	if (worker->ready_source == NULL)
+	if (worker->ready.fd < 0)
 		return;
-	if (read(worker->ready_fd, &byte, 1) == 1)
+	if (read(worker->ready.fd, &byte, 1) == 1)
 		pool_ready(&worker->pool->policy, worker->seat, clock_now_ms());
-	unwatch_ready(worker);
+	watch_remove(worker->pool->generation->master, &worker->ready);
 }
 
 static const char *service_name(const struct worker *worker)
@@ -82,39 +74,31 @@ static bool is_own_fault(const siginfo_t *info)
 	return info->si_status != SIGKILL && info->si_status != SIGTERM;
 }
 
-void reap_worker(struct worker *worker, const siginfo_t *info)
+void reap_worker(struct worker *worker)
 {
 	struct service_pool *pool = worker->pool;
+	struct master *master = pool->generation->master;
 	struct seat *seat = &pool->policy.seats[worker->seat];
-	struct counts counts = board_read(board_slot(pool->board, worker->seat));
-	struct pool_exit how = { .served = counts.accepted > 0, .own_fault = is_own_fault(info) };
+	struct pool_exit how;
+	struct counts counts;
+	siginfo_t info = { 0 };
 	bool asked;
 
+	if (waitid(P_PIDFD, (id_t)worker->exit.fd, &info, WEXITED | WNOHANG) == 0 &&
+	    info.si_pid == 0)
+		return;
 	reap_ready(worker); /* its READY may be behind its end in the queue of events */
+	counts = board_read(board_slot(pool->board, worker->seat));
+	how = (struct pool_exit){ counts.accepted > 0, is_own_fault(&info) };
 	asked = seat->phase == SEAT_LEAVING || seat->phase == SEAT_KILLED;
 	counts.lost = counts.in_flight;
 	counts.in_flight = 0;
-	explain(worker, info, &counts,
+	explain(worker, &info, &counts,
 		asked && counts.lost == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);
-	account_add(pool->generation->master, service_name(worker), &counts);
+	account_add(master, service_name(worker), &counts);
 	if (!asked && !seat->was_ready)
 		pool->generation->start_failed = true;
 	pool_exited(&pool->policy, worker->seat, how, clock_now_ms());
-	worker->exit_source = sd_event_source_unref(worker->exit_source);
-	worker->pidfd = -1;
-	worker->pid = 0;
-}
-
-void reap_unwatched(struct worker *worker)
-{
-	process_signal(worker->pidfd, SIGKILL);
-	waitpid(worker->pid, NULL, 0);
-	if (worker->exit_source == NULL)
-		fd_close(&worker->pidfd);
-	worker->exit_source = sd_event_source_disable_unref(worker->exit_source);
-	worker->pidfd = -1;
-	if (worker->ready_source == NULL)
-		fd_close(&worker->ready_fd);
-	unwatch_ready(worker);
+	watch_remove(master, &worker->exit);
 	worker->pid = 0;
 }

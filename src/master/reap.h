@@ -4,17 +4,12 @@
 #ifndef PREFORKD_MASTER_REAP_H
 #define PREFORKD_MASTER_REAP_H
 
-#include <signal.h>
-
 struct worker;
 
 /* Its ready pipe has something to read: READY, or the end. */
 void reap_ready(struct worker *worker);
 
 /* It is gone: explain the end in one line, add up what it served, free the seat. */
-void reap_worker(struct worker *worker, const siginfo_t *info);
-
-/* End and forget a child that could not be watched. */
-void reap_unwatched(struct worker *worker);
+void reap_worker(struct worker *worker);
 
 #endif

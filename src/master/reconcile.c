@@ -34,7 +34,7 @@ static void wake_at(struct round *round, long long at_ms)
 
 static void stop_worker(struct service_pool *pool, unsigned seat, long long now_ms)
 {
-	process_signal(pool->workers[seat].pidfd, pool->drain ? SIGUSR1 : SIGTERM);
+	process_signal(pool->workers[seat].exit.fd, pool->drain ? SIGUSR1 : SIGTERM);
 	pool_stop_sent(&pool->policy, seat, now_ms);
 }
 
@@ -52,7 +52,7 @@ static void kill_worker(struct service_pool *pool, unsigned seat, long long now_
 		    KV("worker", seat + 1), KV("worker_pid", pool->workers[seat].pid),
 		    KV("reason", pool->policy.goal == POOL_KILL ? "stop_now" : "drain_time_over"),
 		    KV("serving", serving));
-	process_signal(pool->workers[seat].pidfd, SIGKILL);
+	process_signal(pool->workers[seat].exit.fd, SIGKILL);
 	pool_kill_sent(&pool->policy, seat, now_ms);
 }
 

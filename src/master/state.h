@@ -18,6 +18,7 @@
 #include "conf/conf.h"
 #include "conf/load.h"
 #include "master/pool.h"
+#include "master/watch.h"
 #include "net/listener.h"
 
 /* A listener of the master, kept while a service of the current config has its address. */
@@ -32,10 +33,8 @@ struct worker {
 	struct service_pool *pool;
 	unsigned seat;
 	pid_t pid;
-	int pidfd;
-	sd_event_source *exit_source; /* owns pidfd */
-	int ready_fd;
-	sd_event_source *ready_source; /* owns ready_fd */
+	struct watch exit;  /* its pidfd */
+	struct watch ready; /* the reading end of its ready pipe, until it is READY */
 	long long born_ms;
 };
 
@@ -82,6 +81,7 @@ struct master {
 	/* the world */
 	sd_event *event;
 	sd_event_source *timer;
+	int watch_fd;		     /* of watch.c; the loop's */
 	struct generation *current;  /* NULL before the first is ready */
 	struct generation *starting; /* being started by start or reload */
 	struct generation *retired;  /* finishing what they have; newest first */
