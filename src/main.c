@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,12 +166,12 @@ static struct arguments parse_arguments(int argc, char **argv)
 	return arguments;
 }
 
-/* Reload and lock need the same name whatever the working directory becomes. */
-static char *absolute_path(const char *path)
+/* Reload and lock need the same name whatever the working directory becomes. Static memory. */
+static const char *absolute_path(const char *path)
 {
-	char *absolute = realpath(path, NULL);
+	static char absolute[PATH_MAX];
 
-	if (absolute != NULL)
+	if (realpath(path, absolute) != NULL)
 		return absolute;
 	fprintf(stderr, "preforkd: %s: %s (-c names another file)\n", path, strerror(errno));
 	exit(EX_NOINPUT);
@@ -215,8 +216,7 @@ int main(int argc, char **argv)
 {
 	struct arguments arguments;
 	const struct conf *conf;
-	char *path;
-	int status;
+	const char *path;
 
 	if (fd_fill_standard() < 0)
 		return EX_OSERR;
@@ -226,9 +226,6 @@ int main(int argc, char **argv)
 	process_title_init(argc, argv);
 	arguments.options.config_path = path;
 	if (arguments.mode == MODE_RUN)
-		status = run(&arguments, conf);
-	else
-		status = answer(arguments.mode, path, conf);
-	free(path);
-	return status;
+		return run(&arguments, conf);
+	return answer(arguments.mode, path, conf);
 }

@@ -4,56 +4,55 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
 
 #define SLOT_SIZE 4096
+#define SYS_MSEAL 462 /* the headers of Debian 12 do not have it; the same everywhere */
 
 _Static_assert(sizeof(struct slot) <= SLOT_SIZE, "a slot is one page");
 
 struct board {
-	char *pages;
+	int memfd;
+	char *pages; /* the master's mapping */
 	unsigned n;
 };
 
-/*
- * Each page is a shared object of its own, so that mremap(2) in a worker
- * cannot stretch its mapping over the neighbours' pages.
- */
-static int map_slot(char *at)
+static int map_pages(struct board *board)
 {
-	if (mmap(at, SLOT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
-		 0) == MAP_FAILED)
+	size_t size = (size_t)board->n * SLOT_SIZE;
+
+	board->memfd = memfd_create("preforkd-board", MFD_CLOEXEC);
+	if (board->memfd < 0 || ftruncate(board->memfd, (off_t)size) < 0)
 		return -1;
-	return madvise(at, SLOT_SIZE, MADV_DONTFORK);
+	board->pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, board->memfd, 0);
+	if (board->pages == MAP_FAILED)
+		return -1;
+	return madvise(board->pages, size, MADV_DONTFORK);
 }
 
 struct board *board_new(unsigned n)
 {
 	struct board *board = malloc(sizeof(*board));
-	size_t size = (size_t)n * SLOT_SIZE;
 
 	if (board == NULL)
 		return NULL;
-	board->n = n;
-	board->pages =
-		mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (board->pages == MAP_FAILED) {
-		free(board);
-		return NULL;
-	}
-	for (unsigned i = 0; i < n; i++) {
-		if (map_slot(board->pages + (size_t)i * SLOT_SIZE) < 0) {
-			board_free(board);
-			return NULL;
-		}
-	}
-	return board;
+	*board = (struct board){ .memfd = -1, .pages = MAP_FAILED, .n = n };
+	if (map_pages(board) == 0)
+		return board;
+	board_free(board);
+	return NULL;
 }
 
 void board_free(struct board *board)
 {
 	if (board == NULL)
 		return;
-	munmap(board->pages, (size_t)board->n * SLOT_SIZE);
+	if (board->pages != MAP_FAILED)
+		munmap(board->pages, (size_t)board->n * SLOT_SIZE);
+	fd_close(&board->memfd);
 	free(board);
 }
 
@@ -63,17 +62,21 @@ struct slot *board_slot(const struct board *board, unsigned index)
 	return (struct slot *)(board->pages + (size_t)index * SLOT_SIZE);
 }
 
-void board_show(struct board *board, unsigned index)
+void board_clear(struct board *board, unsigned index)
 {
-	struct slot *slot = board_slot(board, index);
-
-	memset(slot, 0, sizeof(*slot));
-	madvise(slot, SLOT_SIZE, MADV_DOFORK);
+	memset(board_slot(board, index), 0, sizeof(struct slot));
 }
 
-void board_hide(struct board *board, unsigned index)
+struct slot *board_attach(const struct board *board, unsigned index)
 {
-	madvise(board_slot(board, index), SLOT_SIZE, MADV_DONTFORK);
+	void *page = mmap(NULL, SLOT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, board->memfd,
+			  (off_t)index * SLOT_SIZE);
+
+	if (page == MAP_FAILED)
+		return NULL;
+	/* without it, mremap(2) could stretch the mapping over the neighbours' slots */
+	(void)syscall(SYS_MSEAL, page, SLOT_SIZE, 0);
+	return page;
 }
 
 struct counts board_read(const struct slot *slot)

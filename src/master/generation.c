@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "master/listeners.h"
 #include "master/state.h"
+#include "net/address.h"
 
 #define START_MS 60000 /* all workers of a new generation are ready by then */
 
@@ -75,6 +76,18 @@ static int build_pools(struct generation *generation, int *status_r)
 	return 0;
 }
 
+/* The real ports: the config may say 0. */
+static void note_datagram_ports(struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->n_pools; i++) {
+		const struct listener *listener = &generation->pools[i].listener->listener;
+		unsigned port = address_port(&listener->bound);
+
+		if (listener->spec.type == SOCK_DGRAM && port != 0)
+			generation->datagram_ports[generation->n_datagram_ports++] = (uint16_t)port;
+	}
+}
+
 int generation_build(struct master *master, const struct conf *conf, int *status_r)
 {
 	struct generation *generation = calloc(1, sizeof(*generation));
@@ -91,6 +104,7 @@ int generation_build(struct master *master, const struct conf *conf, int *status
 		listeners_sweep(master);
 		return -1;
 	}
+	note_datagram_ports(generation);
 	generation->id = ++master->last_id;
 	generation->start_deadline_ms = clock_now_ms() + START_MS;
 	master->starting = generation;

@@ -21,11 +21,13 @@ _Noreturn static void become_worker(struct service_pool *pool, unsigned seat, pi
 	const struct worker_seat worker = {
 		.conf = pool->generation->conf,
 		.service = pool->service,
-		.slot = board_slot(pool->board, seat),
+		.board = pool->board,
 		.listener = pool->listener->listener.fd,
 		.ready_fd = ready_fd,
 		.master = master,
-		.index = seat + 1,
+		.index = seat,
+		.own_ports = pool->generation->datagram_ports,
+		.n_own_ports = pool->generation->n_datagram_ports,
 	};
 
 	worker_run(&worker);
@@ -73,11 +75,10 @@ static pid_t fork_worker(struct service_pool *pool, unsigned seat)
 
 	if (pipe2(ready, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -1;
-	board_show(pool->board, seat);
+	board_clear(pool->board, seat);
 	pid = process_fork(&pidfd);
 	if (pid == 0)
 		become_worker(pool, seat, master, ready[1]);
-	board_hide(pool->board, seat);
 	fd_close(&ready[1]);
 	if (pid > 0 && watch_worker(pool->generation->master, worker, pidfd, ready[0]) == 0)
 		return pid;

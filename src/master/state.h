@@ -56,6 +56,8 @@ struct generation {
 	const struct conf *conf;
 	struct service_pool *pools;
 	unsigned n_pools;
+	uint16_t datagram_ports[CONF_SERVICES_MAX]; /* of its services, in host order */
+	unsigned n_datagram_ports;
 	long long start_deadline_ms; /* STARTING: to be ready by */
 	bool start_failed;	     /* STARTING: a worker died before it was ready */
 	struct generation *next;     /* in master->retired */

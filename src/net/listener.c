@@ -65,30 +65,45 @@ static int set_options(int fd, const struct listener_spec *spec)
 	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
 		return -1;
 	/* answers leave from the address the request came to */
-	if (spec->family == AF_INET && spec->type == SOCK_DGRAM)
-		return setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
-	if (spec->family == AF_INET6 && spec->type == SOCK_DGRAM)
-		return setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
-	return 0;
+	if (spec->type != SOCK_DGRAM || spec->family == AF_UNIX)
+		return 0;
+	if (spec->family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on)) < 0)
+		return -1;
+	/* on an inet6 socket, too: for the IPv4 that comes to it when v6only is false */
+	return setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+}
+
+static int try_connect(const struct listener_spec *spec)
+{
+	/* non-blocking, because a full queue would make us wait (and means yes) */
+	int fd = socket(AF_UNIX, spec->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r = fd < 0 ? -1 : connect(fd, (const void *)&spec->address, spec->length);
+
+	fd_close(&fd);
+	return r;
 }
 
 /*
- * Is a server behind this socket? EPROTOTYPE: one of another type is.
- * SOCK_NONBLOCK, because a full queue would make us wait (and means yes). Asked
- * as the owner of the path: a root without CAP_DAC_OVERRIDE, as under our unit
- * file, may not connect to it otherwise.
+ * Is a server behind this socket? EPROTOTYPE: one of another type is. A root
+ * without CAP_DAC_OVERRIDE, as under our unit file, may not be allowed to
+ * connect; then the owner is, or the group.
  */
-static bool somebody_answers(const struct listener_spec *spec, uid_t owner)
+static bool somebody_answers(const struct listener_spec *spec, const struct stat *st)
 {
-	int fd = socket(AF_UNIX, spec->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool answered;
+	int r = try_connect(spec);
 
-	setfsuid(owner);
-	answered = fd < 0 || connect(fd, (const void *)&spec->address, spec->length) == 0 ||
-		   (errno != ECONNREFUSED && errno != ENOENT);
+	if (r < 0 && errno == EACCES) {
+		setfsgid(st->st_gid);
+		r = try_connect(spec);
+	}
+	if (r < 0 && errno == EACCES) {
+		setfsuid(st->st_uid);
+		r = try_connect(spec);
+	}
 	setfsuid(geteuid());
-	fd_close(&fd);
-	return answered;
+	setfsgid(getegid());
+	return r == 0 || (errno != ECONNREFUSED && errno != ENOENT);
 }
 
 /* Remove a socket that nobody serves any more; leave anything else alone. */
@@ -105,7 +120,7 @@ static int clear_path(const struct listener_spec *spec, const char *path, struct
 		errno = EEXIST;
 		return -1;
 	}
-	if (somebody_answers(spec, st.st_uid)) {
+	if (somebody_answers(spec, &st)) {
 		text_addf(error,
 			  "another program serves %s (stop that one, or choose another path)",
 			  path);
@@ -117,48 +132,63 @@ static int clear_path(const struct listener_spec *spec, const char *path, struct
 	return 0;
 }
 
+static int give_away(const char *path, const struct listener_spec *spec, struct text *error)
+{
+	int saved;
+
+	if (spec->owner == (uid_t)-1 && spec->group == (gid_t)-1)
+		return 0;
+	if (lchown(path, spec->owner, spec->group) == 0)
+		return 0;
+	saved = errno;
+	text_addf(error, "chown: %s (only root can give it to another user or group)",
+		  strerror(saved));
+	errno = saved;
+	return -1;
+}
+
 /*
  * The mode is right from the first moment: fchmod(2) before bind(2) sets what
  * bind gives the path, less the umask. Nobody can connect before listen(2), so
  * owner and group are in time as well; for datagrams the mode protects.
  */
 static int bind_path(int fd, const struct listener_spec *spec, const char *path,
-		     struct listener *listener)
+		     struct listener *listener, struct text *error)
 {
 	mode_t umask_before;
 	struct stat st;
 	int r;
 
 	if (fchmod(fd, spec->mode) < 0)
-		return -1;
+		return fail(error, "fchmod", spec);
 	umask_before = umask(0);
 	r = bind(fd, (const void *)&spec->address, spec->length);
 	umask(umask_before);
 	if (r < 0)
-		return -1;
+		return fail(error, "bind", spec);
 	if (lstat(path, &st) < 0)
-		return -1;
+		return fail(error, "stat", spec);
 	listener->device = st.st_dev;
 	listener->inode = st.st_ino;
-	if (spec->owner == (uid_t)-1 && spec->group == (gid_t)-1)
-		return 0;
-	return lchown(path, spec->owner, spec->group);
+	return give_away(path, spec, error);
 }
 
 static int bind_and_listen(const struct listener_spec *spec, struct listener *listener,
 			   struct text *error)
 {
 	const char *path = address_path(&spec->address);
-	int r;
+	int r = 0;
 
 	if (path != NULL && clear_path(spec, path, error) < 0)
 		return -1;
 	if (set_options(listener->fd, spec) < 0)
 		return fail(error, "setsockopt", spec);
-	r = path != NULL ? bind_path(listener->fd, spec, path, listener) :
-			   bind(listener->fd, (const void *)&spec->address, spec->length);
+	if (path != NULL)
+		r = bind_path(listener->fd, spec, path, listener, error);
+	else if (bind(listener->fd, (const void *)&spec->address, spec->length) < 0)
+		r = fail(error, "bind", spec);
 	if (r < 0)
-		return fail(error, "bind", spec);
+		return -1;
 	if (triple_accepts(spec->type) && listen(listener->fd, spec->backlog) < 0)
 		return fail(error, "listen", spec);
 	listener->bound_length = sizeof(listener->bound);
@@ -210,8 +240,8 @@ int listener_adjust(struct listener *listener, const struct listener_spec *spec,
 	if (path != NULL && now->mode != spec->mode && change_mode(path, spec->mode) < 0)
 		return fail(error, "chmod", spec);
 	if (path != NULL && (now->owner != spec->owner || now->group != spec->group) &&
-	    lchown(path, spec->owner, spec->group) < 0)
-		return fail(error, "chown", spec);
+	    give_away(path, spec, error) < 0)
+		return -1;
 	if (triple_accepts(spec->type) && now->backlog != spec->backlog &&
 	    listen(listener->fd, spec->backlog) < 0)
 		return fail(error, "listen", spec);

@@ -36,15 +36,24 @@ int conn_type(const struct conn *conn)
 	return conn->type;
 }
 
-/* Until when the next call may wait; 0: for ever. */
-static long long wait_limit(const struct conn *conn)
+/*
+ * Until when the next call may wait (0: for ever), and set the timer for it.
+ * -1 with ETIMEDOUT when the total time is over, since a call that succeeds at
+ * once would never notice.
+ */
+static int start_wait(const struct conn *conn, long long *limit_r)
 {
-	long long idle_end;
+	long long now_ms = conn->idle_ms != 0 || conn->end_ms != 0 ? clock_now_ms() : 0;
 
-	if (conn->idle_ms == 0)
-		return conn->end_ms;
-	idle_end = clock_now_ms() + conn->idle_ms;
-	return conn->end_ms != 0 && conn->end_ms < idle_end ? conn->end_ms : idle_end;
+	if (conn->end_ms != 0 && now_ms >= conn->end_ms) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	*limit_r = conn->idle_ms != 0 ? now_ms + conn->idle_ms : conn->end_ms;
+	if (conn->end_ms != 0 && conn->end_ms < *limit_r)
+		*limit_r = conn->end_ms;
+	deadline_set(*limit_r);
+	return 0;
 }
 
 /*
@@ -78,8 +87,8 @@ ssize_t conn_read(struct conn *conn, void *buf, size_t size)
 
 	if (conn->type == SOCK_DGRAM)
 		return read_datagram(conn, buf, size);
-	limit_ms = wait_limit(conn);
-	deadline_set(limit_ms);
+	if (start_wait(conn, &limit_ms) < 0)
+		return -1;
 	do {
 		n = read(conn->fd, buf, size);
 	} while (n < 0 && try_again(limit_ms));
@@ -107,8 +116,8 @@ int conn_write(struct conn *conn, const void *buf, size_t size)
 	if (conn->type == SOCK_DGRAM)
 		return write_datagram(conn, buf, size);
 	while (size > 0) {
-		limit_ms = wait_limit(conn);
-		deadline_set(limit_ms);
+		if (start_wait(conn, &limit_ms) < 0)
+			return -1;
 		do {
 			n = write(conn->fd, p, size);
 		} while (n < 0 && try_again(limit_ms));

@@ -4,67 +4,69 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "conf/conf.h"
 #include "net/address.h"
 
-#define PORTS_MAX (CONF_SERVICES_MAX + 1)
 #define SERVICE_PORTS 1024 /* below: where well-known services live */
 
 static struct {
-	unsigned ports[PORTS_MAX];
+	const uint16_t *ports;
 	unsigned n;
 } own;
 
-void guard_setup(const struct conf *conf, int listener)
+void guard_setup(const uint16_t *own_ports, unsigned n)
 {
-	struct sockaddr_storage bound = { 0 };
-	socklen_t length = sizeof(bound);
-
-	own.n = 0;
-	for (unsigned i = 0; i < conf->n_services; i++) {
-		const struct conf_service *service = conf_service(conf, i);
-
-		if (service->type == SOCK_DGRAM && service->port != 0)
-			own.ports[own.n++] = (unsigned)service->port;
-	}
-	/* ours may be one the kernel chose */
-	if (getsockname(listener, (struct sockaddr *)&bound, &length) == 0)
-		own.ports[own.n++] = address_port(&bound);
+	own.ports = own_ports;
+	own.n = n;
 }
 
-static struct cmsghdr *find_info(const struct msghdr *message)
+/* An address as the family it really is: IPv4 comes v4-mapped to an inet6 socket. */
+static struct sockaddr_storage unmap(const struct sockaddr_storage *addr)
 {
-	struct cmsghdr *info = CMSG_FIRSTHDR(message);
+	const struct sockaddr_in6 *in6 = (const void *)addr;
+	struct sockaddr_storage plain = *addr;
+	struct sockaddr_in *in = (struct sockaddr_in *)&plain;
 
-	while (info != NULL && !(info->cmsg_level == IPPROTO_IP && info->cmsg_type == IP_PKTINFO) &&
-	       !(info->cmsg_level == IPPROTO_IPV6 && info->cmsg_type == IPV6_PKTINFO))
-		info = CMSG_NXTHDR((struct msghdr *)message, info);
-	return info;
+	if (addr->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+		return plain;
+	memset(&plain, 0, sizeof(plain));
+	in->sin_family = AF_INET;
+	in->sin_port = in6->sin6_port;
+	memcpy(&in->sin_addr, &in6->sin6_addr.s6_addr[12], sizeof(in->sin_addr));
+	return plain;
 }
 
-/* The address the datagram was sent to, port 0; false if it is not known. */
-static bool destination(const struct msghdr *message, struct sockaddr_storage *addr_r)
+static void note_info(const struct cmsghdr *cmsg, struct sockaddr_storage *addr)
 {
-	struct cmsghdr *cmsg = find_info(message);
+	struct sockaddr_in *in = (struct sockaddr_in *)addr;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)addr;
 	struct in_pktinfo info;
 	struct in6_pktinfo info6;
 
-	memset(addr_r, 0, sizeof(*addr_r));
-	if (cmsg == NULL)
-		return false;
-	if (cmsg->cmsg_level == IPPROTO_IP) {
+	if (cmsg->cmsg_level == IPPROTO_IP && cmsg->cmsg_type == IP_PKTINFO) {
 		memcpy(&info, CMSG_DATA(cmsg), sizeof(info));
-		addr_r->ss_family = AF_INET;
-		((struct sockaddr_in *)addr_r)->sin_addr = info.ipi_addr;
+		memset(addr, 0, sizeof(*addr));
+		in->sin_family = AF_INET;
+		in->sin_addr = info.ipi_addr;
 		/* where they differ, the header's address is a broadcast of some network */
 		if (info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr)
-			((struct sockaddr_in *)addr_r)->sin_addr.s_addr = INADDR_BROADCAST;
-	} else {
+			in->sin_addr.s_addr = htonl(INADDR_BROADCAST);
+	} else if (cmsg->cmsg_level == IPPROTO_IPV6 && cmsg->cmsg_type == IPV6_PKTINFO &&
+		   addr->ss_family == AF_UNSPEC) {
 		memcpy(&info6, CMSG_DATA(cmsg), sizeof(info6));
-		addr_r->ss_family = AF_INET6;
-		((struct sockaddr_in6 *)addr_r)->sin6_addr = info6.ipi6_addr;
+		in6->sin6_family = AF_INET6;
+		in6->sin6_addr = info6.ipi6_addr;
 	}
-	return true;
+}
+
+/* The address a message was sent to, without port; AF_UNSPEC if it is not known. */
+static struct sockaddr_storage destination(struct msghdr *message)
+{
+	struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
+
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(message); cmsg != NULL;
+	     cmsg = CMSG_NXTHDR(message, cmsg))
+		note_info(cmsg, &addr);
+	return unmap(&addr);
 }
 
 /* Multicast, broadcast, and what begins with 0. */
@@ -77,6 +79,8 @@ static bool is_many_or_none(const struct sockaddr_storage *addr)
 	if (addr->ss_family == AF_INET6)
 		return IN6_IS_ADDR_MULTICAST(&in6->sin6_addr) ||
 		       IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+	if (addr->ss_family != AF_INET)
+		return false;
 	host = ntohl(in->sin_addr.s_addr);
 	return IN_MULTICAST(host) || host == INADDR_BROADCAST || host >> 24 == 0;
 }
@@ -90,42 +94,46 @@ static bool is_own_port(unsigned port)
 	return false;
 }
 
-bool guard_allows(const struct msghdr *message)
+bool guard_allows(struct msghdr *message)
 {
-	const struct sockaddr_storage *peer = message->msg_name;
-	struct sockaddr_storage to;
-	bool to_known;
+	struct sockaddr_storage peer, to;
 
-	if (message->msg_namelen == 0 || peer->ss_family == AF_UNIX)
+	if (message->msg_namelen == 0)
 		return true;
-	to_known = destination(message, &to);
-	if (address_port(peer) < SERVICE_PORTS || is_many_or_none(peer) ||
-	    (to_known && is_many_or_none(&to)))
+	peer = unmap(message->msg_name);
+	if (peer.ss_family == AF_UNIX)
+		return true;
+	to = destination(message);
+	if (address_port(&peer) < SERVICE_PORTS || is_many_or_none(&peer) || is_many_or_none(&to))
 		return false;
-	if (!is_own_port(address_port(peer)))
+	if (!is_own_port(address_port(&peer)))
 		return true;
-	return !address_is_loopback(peer) && !(to_known && address_same_host(peer, &to));
+	return !address_is_loopback(&peer) && !address_same_host(&peer, &to);
 }
 
-bool guard_answer_from(struct msghdr *message)
+static void answer_from(struct cmsghdr *cmsg)
 {
-	struct cmsghdr *cmsg = find_info(message);
 	struct in_pktinfo info;
 	struct in6_pktinfo info6;
 
-	if (cmsg == NULL)
-		return false;
-	if (cmsg->cmsg_level == IPPROTO_IP) {
+	/* the route is the kernel's choice, the source address is not */
+	if (cmsg->cmsg_level == IPPROTO_IP && cmsg->cmsg_type == IP_PKTINFO) {
 		memcpy(&info, CMSG_DATA(cmsg), sizeof(info));
-		/* the route is the kernel's choice, the source address is not */
 		info.ipi_ifindex = 0;
 		info.ipi_spec_dst = info.ipi_addr;
 		memcpy(CMSG_DATA(cmsg), &info, sizeof(info));
-	} else {
+	} else if (cmsg->cmsg_level == IPPROTO_IPV6 && cmsg->cmsg_type == IPV6_PKTINFO) {
 		memcpy(&info6, CMSG_DATA(cmsg), sizeof(info6));
+		/* which link a link-local address is of, only the index says */
 		if (!IN6_IS_ADDR_LINKLOCAL(&info6.ipi6_addr))
 			info6.ipi6_ifindex = 0;
 		memcpy(CMSG_DATA(cmsg), &info6, sizeof(info6));
 	}
-	return true;
+}
+
+void guard_answer_from(struct msghdr *message)
+{
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(message); cmsg != NULL;
+	     cmsg = CMSG_NXTHDR(message, cmsg))
+		answer_from(cmsg);
 }

@@ -11,21 +11,21 @@
 #define PREFORKD_WORKER_GUARD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-struct conf;
 struct msghdr;
 
-/* Learn the ports of our own services. */
-void guard_setup(const struct conf *conf, int listener);
+/* The ports of our own datagram services (host order), which are not copied. */
+void guard_setup(const uint16_t *own_ports, unsigned n);
 
 /* True if a received message may be answered. */
-bool guard_allows(const struct msghdr *message);
+bool guard_allows(struct msghdr *message);
 
 /*
  * Turn the packet info of a received message into one that makes the answer
- * leave from the address the request came to. False: the message has none.
+ * leave from the address the request came to.
  * Source: ip(7) IP_PKTINFO, ipv6(7) IPV6_PKTINFO.
  */
-bool guard_answer_from(struct msghdr *message);
+void guard_answer_from(struct msghdr *message);
 
 #endif

@@ -28,7 +28,7 @@ struct packet {
 	struct sockaddr_storage peer;
 	union {
 		size_t align;
-		char bytes[64]; /* one struct in_pktinfo or in6_pktinfo */
+		char bytes[128]; /* struct in_pktinfo and in6_pktinfo */
 	} control;
 	struct iovec request_part, answer_part;
 	char request[DATAGRAM_MAX], answer[DATAGRAM_MAX];
@@ -87,6 +87,7 @@ static void queue_answer(unsigned i, unsigned n, size_t length)
 	struct packet *packet = &packets[i];
 	struct msghdr *from = &received[i].msg_hdr;
 
+	guard_answer_from(from);
 	packet->answer_part = (struct iovec){ packet->answer, length };
 	answers[n].msg_hdr = (struct msghdr){
 		.msg_name = from->msg_name,
@@ -94,7 +95,7 @@ static void queue_answer(unsigned i, unsigned n, size_t length)
 		.msg_iov = &packet->answer_part,
 		.msg_iovlen = 1,
 		.msg_control = from->msg_control,
-		.msg_controllen = guard_answer_from(from) ? from->msg_controllen : 0,
+		.msg_controllen = from->msg_controllen,
 	};
 }
 
@@ -151,9 +152,9 @@ static void serve_batch(struct serve *serve, unsigned n)
 	send_answers(serve, n_answers);
 }
 
-int serve_datagrams(struct serve *serve)
+int serve_datagrams(struct serve *serve, const uint16_t *own_ports, unsigned n_own_ports)
 {
-	guard_setup(serve->conf, serve->listener);
+	guard_setup(own_ports, n_own_ports);
 	while (!stop_retiring()) {
 		int n;
 

@@ -4,6 +4,8 @@
 #ifndef PREFORKD_WORKER_SERVE_H
 #define PREFORKD_WORKER_SERVE_H
 
+#include <stdint.h>
+
 struct conf;
 struct conf_service;
 struct handler;
@@ -14,7 +16,7 @@ struct serve {
 	const struct conf_service *service;
 	struct slot *slot;
 	int listener;
-	unsigned index; /* of the worker in its pool */
+	unsigned index; /* of the worker in its pool, from 1; for log lines */
 	const struct handler *handler;
 	void *state;	  /* of the handler */
 	unsigned trouble; /* errors of accept(2) or recvmmsg(2) in a row */
@@ -22,7 +24,7 @@ struct serve {
 
 /* Serve until told to leave. Returns the worker's exit status (enum worker_exit). */
 int serve_connections(struct serve *serve);
-int serve_datagrams(struct serve *serve);
+int serve_datagrams(struct serve *serve, const uint16_t *own_ports, unsigned n_own_ports);
 
 /* What to do after an error of accept(2) or recvmmsg(2). */
 enum serve_verdict { SERVE_RETRY, SERVE_LEAVE, SERVE_BROKEN };

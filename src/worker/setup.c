@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "board/board.h"
 #include "conf/conf.h"
 #include "handler/handler.h"
 #include "worker/deadline.h"
@@ -26,8 +27,15 @@ _Noreturn static void give_up(const struct worker_seat *seat, const char *step, 
 {
 	log_error("worker_setup_failed",
 		  KV("service", conf_string(seat->conf, seat->service->name)),
-		  KV("worker", seat->index), KV("step", step), KV("error", strerror(errno)));
+		  KV("worker", seat->index + 1), KV("step", step), KV("error", strerror(errno)));
 	_exit(status);
+}
+
+static void setup_slot(const struct worker_seat *seat, struct slot **slot_r)
+{
+	*slot_r = board_attach(seat->board, seat->index);
+	if (*slot_r == NULL)
+		give_up(seat, "mapping of the slot", WORKER_EXIT_SETUP);
 }
 
 /* Standard input and output may be somebody's terminal; standard error is for the log. */
@@ -114,7 +122,8 @@ static void setup_handler(const struct worker_seat *seat, const struct handler *
 
 /*
  * The order matters:
- *	fds		first of all: nothing of the master's may be used by mistake
+ *	slot		while the board's descriptor is there
+ *	fds		all others go: nothing of the master's may be used by mistake
  *	environment	before anything of libc reads it
  *	limits		before the rights go that are needed to raise them
  *	rights		before the directory, so that it is entered as the user
@@ -123,9 +132,11 @@ static void setup_handler(const struct worker_seat *seat, const struct handler *
  *			that one sent meanwhile waits for our handlers
  *	handler		last: it runs with the rights it will serve with
  */
-void setup_worker(const struct worker_seat *seat, const struct handler *handler, void **state_r)
+void setup_worker(const struct worker_seat *seat, const struct handler *handler,
+		  struct slot **slot_r, void **state_r)
 {
 	process_title_set("preforkd: %s", conf_string(seat->conf, seat->service->name));
+	setup_slot(seat, slot_r);
 	setup_fds(seat);
 	setup_environment(seat);
 	setup_limits(seat);

@@ -5,13 +5,15 @@
 #define PREFORKD_WORKER_SETUP_H
 
 struct handler;
+struct slot;
 struct worker_seat;
 
 /*
  * Everything before the first accept(2). Ends the process with a status of
- * enum worker_exit when something fails, after a line in the log; the state
- * of the handler comes out in *state_r.
+ * enum worker_exit when something fails, after a line in the log; the slot and
+ * the state of the handler come out.
  */
-void setup_worker(const struct worker_seat *seat, const struct handler *handler, void **state_r);
+void setup_worker(const struct worker_seat *seat, const struct handler *handler,
+		  struct slot **slot_r, void **state_r);
 
 #endif

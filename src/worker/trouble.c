@@ -79,6 +79,9 @@ enum serve_verdict serve_trouble(struct serve *serve)
 		return SERVE_RETRY;
 	}
 	if (is_shortage(error)) {
+		/* nothing waits that would be lost: no reason to stay for better times */
+		if (stop_draining() && poll(&readable, 1, 0) == 0)
+			return SERVE_LEAVE;
 		pause_a_while(serve, error, serve->trouble++);
 		return SERVE_RETRY;
 	}

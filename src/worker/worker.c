@@ -43,20 +43,19 @@ _Noreturn void worker_run(const struct worker_seat *seat)
 	struct serve serve = {
 		.conf = seat->conf,
 		.service = seat->service,
-		.slot = seat->slot,
 		.listener = seat->listener,
-		.index = seat->index,
+		.index = seat->index + 1,
 		.handler = handlers_find(conf_string(seat->conf, seat->service->handler)),
 	};
 	int status;
 
 	assert(serve.handler != NULL);
-	setup_worker(seat, serve.handler, &serve.state);
+	setup_worker(seat, serve.handler, &serve.slot, &serve.state);
 	say_ready(seat->ready_fd);
 	if (triple_accepts((int)seat->service->type))
 		status = serve_connections(&serve);
 	else
-		status = serve_datagrams(&serve);
+		status = serve_datagrams(&serve, seat->own_ports, seat->n_own_ports);
 	if (serve.handler->fini != NULL)
 		serve.handler->fini(serve.state);
 	/* not exit(3): nothing of the master's is flushed or cleaned up by us */

@@ -4,21 +4,25 @@
 #ifndef PREFORKD_WORKER_WORKER_H
 #define PREFORKD_WORKER_WORKER_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 struct conf;
 struct conf_service;
-struct slot;
+struct board;
 
 /* What a new worker gets from the master. */
 struct worker_seat {
 	const struct conf *conf;
 	const struct conf_service *service;
-	struct slot *slot;
+	const struct board *board;
+	unsigned index; /* of its seat and slot, from 0 */
+	const uint16_t
+		*own_ports; /* of all our datagram services, which shall not talk to each other */
+	unsigned n_own_ports;
 	int listener;
-	int ready_fd;	/* one byte written here means READY; then it is closed */
-	pid_t master;	/* who our parent must be */
-	unsigned index; /* 1, 2, ... in its pool; for logs and titles */
+	int ready_fd; /* one byte written here means READY; then it is closed */
+	pid_t master; /* who our parent must be */
 };
 
 /* Exit statuses of a worker; 0: it left because it was told to. */
