@@ -1,0 +1,253 @@
+/*
+ * bareloop.c - the least a pre-forked echo server can do, to measure preforkd
+ * against.
+ *
+ * The server binds, listens and forks; each child accepts, reads, writes, reads
+ * the end and closes, and makes no other system call. It checks nobody, counts
+ * nothing and waits for ever: a yardstick, not a server to use.
+ *
+ * With --forks it has no socket: it forks N children that say one byte into a
+ * pipe and sleep, and is ready when all have said it. That is the yardstick for
+ * the start of a pool.
+ *
+ * Either way one line on standard output says when it is ready. SIGTERM ends
+ * it; the children never outlive it.
+ */
+#include <arpa/inet.h>
+#include <err.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+	MAX_CHILDREN = 4096,
+	BUFFER_SIZE = 65536,
+};
+
+static unsigned int count = 4, port;
+static const char *path;
+static int type = SOCK_STREAM;
+static bool forks;
+
+static pid_t children[MAX_CHILDREN];
+static volatile sig_atomic_t stopping;
+
+static void usage(FILE *to)
+{
+	fputs("usage: bareloop [-c N] [-p PORT | -u PATH [-q]]\n"
+	      "       bareloop [-c N] --forks\n"
+	      "\n"
+	      "  -c, --children N   how many processes (4)\n"
+	      "  -p, --port PORT    TCP port on every IPv4 address (0: any free one)\n"
+	      "  -u, --unix PATH    a unix socket instead; @NAME is an abstract one\n"
+	      "  -q, --seqpacket    the unix socket is of type seqpacket\n"
+	      "  -f, --forks        no server: N children that only say that they run, and sleep\n"
+	      "  -h, --help         this text\n",
+	      to);
+}
+
+/* Returns the number in text; ends the program when it is none, or not within 0..max. */
+static unsigned int number(const char *text, unsigned int max)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || n > max)
+		errx(EX_USAGE, "%s: a number from 0 to %u is wanted", text, max);
+	return (unsigned int)n;
+}
+
+static int listen_inet(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_port = htons((unsigned short)port) };
+	socklen_t len = sizeof(addr);
+	int one = 1;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		err(EX_OSERR, "socket");
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
+		err(EX_OSERR, "SO_REUSEADDR");
+	if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, SOMAXCONN) < 0)
+		err(EX_UNAVAILABLE, "port %u", port);
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+		err(EX_OSERR, "getsockname");
+	printf("port=%u\n", ntohs(addr.sin_port));
+	return fd;
+}
+
+static int listen_unix(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	size_t len = strlen(path);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		err(EX_OSERR, "socket");
+	if (len >= sizeof(addr.sun_path))
+		errx(EX_USAGE, "%s: too long", path);
+	memcpy(addr.sun_path, path, len);
+	if (*path == '@')
+		addr.sun_path[0] = '\0';
+	len += offsetof(struct sockaddr_un, sun_path);
+	if (bind(fd, (struct sockaddr *)&addr, (socklen_t)len) < 0 || listen(fd, SOMAXCONN) < 0)
+		err(EX_UNAVAILABLE, "%s", path);
+	printf("path=%s\n", path);
+	return fd;
+}
+
+static _Noreturn void serve(int listener)
+{
+	static char buf[BUFFER_SIZE];
+
+	for (;;) {
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		ssize_t n;
+
+		if (fd < 0)
+			continue;
+		while ((n = read(fd, buf, sizeof(buf))) > 0 && write(fd, buf, (size_t)n) == n)
+			;
+		close(fd);
+	}
+}
+
+static _Noreturn void sleep_forever(int fd)
+{
+	if (write(fd, "+", 1) != 1)
+		_exit(EX_OSERR);
+	for (;;)
+		pause();
+}
+
+/* Forks n children that run work(fd), which does not return. */
+static void fork_children(unsigned int n, void (*work)(int fd), int fd)
+{
+	pid_t parent = getpid();
+
+	for (unsigned int i = 0; i < n; i++) {
+		children[i] = fork();
+		if (children[i] < 0)
+			err(EX_OSERR, "fork");
+		if (children[i] > 0)
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() == parent)
+			work(fd);
+		_exit(EX_SOFTWARE);
+	}
+}
+
+/* Forks n sleepers; returns when each of them has run. */
+static void fork_sleepers(unsigned int n)
+{
+	char said[MAX_CHILDREN];
+	unsigned int running = 0;
+	int fds[2];
+
+	if (pipe(fds) < 0)
+		err(EX_OSERR, "pipe");
+	fork_children(n, sleep_forever, fds[1]);
+	while (running < n) {
+		ssize_t got = read(fds[0], said, sizeof(said));
+
+		if (got <= 0)
+			err(EX_OSERR, "pipe");
+		running += (unsigned int)got;
+	}
+	printf("ready=%u\n", n);
+}
+
+static void on_term(int sig)
+{
+	(void)sig;
+	stopping = 1;
+}
+
+/* Sleeps until SIGTERM, which must be blocked, then ends the children. */
+static void wait_for_end(unsigned int n, const sigset_t *unblocked)
+{
+	while (!stopping)
+		sigsuspend(unblocked);
+	for (unsigned int i = 0; i < n; i++)
+		kill(children[i], SIGKILL);
+	while (wait(NULL) > 0)
+		;
+}
+
+static void options(int argc, char **argv)
+{
+	static const struct option longopts[] = {
+		{ "children", required_argument, NULL, 'c' },
+		{ "port", required_argument, NULL, 'p' },
+		{ "unix", required_argument, NULL, 'u' },
+		{ "seqpacket", no_argument, NULL, 'q' },
+		{ "forks", no_argument, NULL, 'f' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:p:u:qfh", longopts, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			count = number(optarg, MAX_CHILDREN);
+			break;
+		case 'p':
+			port = number(optarg, 65535);
+			break;
+		case 'u':
+			path = optarg;
+			break;
+		case 'q':
+			type = SOCK_SEQPACKET;
+			break;
+		case 'f':
+			forks = true;
+			break;
+		case 'h':
+			usage(stdout);
+			exit(EX_OK);
+		default:
+			usage(stderr);
+			exit(EX_USAGE);
+		}
+	}
+	if (optind < argc) {
+		usage(stderr);
+		exit(EX_USAGE);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction act = { .sa_handler = on_term };
+	sigset_t term, before;
+
+	options(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, &before);
+	sigaction(SIGTERM, &act, NULL);
+	if (forks)
+		fork_sleepers(count);
+	else
+		fork_children(count, serve, path ? listen_unix() : listen_inet());
+	if (fflush(stdout) == EOF)
+		err(EX_IOERR, "standard output");
+	wait_for_end(count, &before);
+	return EX_OK;
+}

@@ -1,0 +1,199 @@
+#!/usr/bin/env bats
+# hotpath.bats - system calls: per connection those of a bare loop and none more; while idle none at all.
+
+bats_require_minimum_version 1.5.0
+load lib/daemon
+
+setup() {
+	daemon_setup
+	TRACE=$BATS_TEST_TMPDIR/trace
+	TRACER=
+}
+
+teardown() {
+	if [ -n "$TRACER" ]; then
+		end_trace
+	fi
+	daemon_teardown
+}
+
+# trace PID...: write the system calls of these processes to $TRACE, until end_trace
+trace() {
+	local pid args=()
+	for pid in "$@"; do
+		args+=(-p "$pid")
+	done
+	strace -f -o "$TRACE" "${args[@]}" 2>"$TRACE.messages" 3>&- &
+	TRACER=$!
+	wait_for 10 "strace to attach" attached $#
+	grep -q 'Operation not permitted' "$TRACE.messages" && strict_skip "kernel: no ptrace here"
+	return 0
+}
+
+attached() {
+	[ "$(grep -c 'attached$' "$TRACE.messages")" -ge "$1" ] || grep -q 'not permitted' "$TRACE.messages"
+}
+
+end_trace() {
+	kill -TERM "$TRACER"
+	wait "$TRACER" || :
+	TRACER=
+}
+
+# calls: "number name" for each system call that was made, the waiting one that was cut by strace's end is not one
+calls() {
+	sed -nE '/<unfinished|<detached|= \? ERESTART|--- SIG|resumed>/d; s/^[0-9]+ +([a-z0-9_]+)\(.*/\1/p' "$TRACE" | sort | uniq -c
+}
+
+count() {
+	calls | awk -v name="$1" '$2 == name { n = $1 } END { print n + 0 }'
+}
+
+others() {
+	calls | grep -Ev ' (accept4|read|write|close)$' | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# served_by_one CONNECTIONS OPTION...: so many echo connections, one after the other
+clients() {
+	run -0 "$TEST_BIN/load" -n "$1" -c 1 "${@:2}" --timeout 60000
+	[[ $output = *"ok=$1 "* ]]
+}
+
+# bare_loop_only CONNECTIONS: accept4, read, write, read, close for each, and a handful for the deadline's timer
+bare_loop_only() {
+	calls
+	[ "$(count accept4)" -eq "$1" ]
+	[ "$(count read)" -eq $(($1 * 2)) ]
+	[ "$(count write)" -eq "$1" ]
+	[ "$(count close)" -eq "$1" ]
+	[ "$(others)" -le 8 ]
+}
+
+@test "an echo connection costs accept4, read, write, read, close and no other system call" {
+	write_config <<-END
+		service tcp { handler = echo workers { min = 1 } }
+		service path { family = unix path = "$BATS_TEST_TMPDIR/s" handler = echo workers { min = 1 } }
+	END
+	start_daemon
+	# the first connection arms the timer, and touches what was never touched before
+	clients 1 -p "$(port_of tcp)"
+	trace "$(workers_of "$MASTER" tcp)"
+	clients 200 -p "$(port_of tcp)"
+	end_trace
+	bare_loop_only 200
+	trace "$(workers_of "$MASTER" path)"
+	clients 200 -u "$BATS_TEST_TMPDIR/s"
+	end_trace
+	bare_loop_only 200
+}
+
+@test "the calls of each connection come in the order of a bare loop" {
+	write_config <<<'service tcp { handler = echo workers { min = 1 } }'
+	start_daemon
+	clients 1 -p "$(port_of tcp)"
+	trace "$(workers_of "$MASTER")"
+	clients 10 -p "$(port_of tcp)"
+	end_trace
+	order=$(sed -nE '/<unfinished|<detached|ERESTART/d; s/^[0-9]+ +([a-z0-9_]+)\(.*/\1/p' "$TRACE" | tr '\n' ' ')
+	want=
+	for _ in {1..10}; do
+		want+="accept4 read write read close "
+	done
+	echo "$order"
+	[ "$order" = "$want" ]
+}
+
+@test "deadlines cost no system call per connection" {
+	write_config <<-END
+		service tcp { handler = echo workers { min = 1 } timeouts { idle = 1s total = 2s } }
+	END
+	start_daemon
+	trace "$(workers_of "$MASTER")"
+	began=$EPOCHREALTIME
+	clients 500 -p "$(port_of tcp)"
+	seconds=$(((${EPOCHREALTIME/./} - ${began/./}) / 1000000))
+	end_trace
+	calls
+	[ "$(count accept4)" -eq 500 ]
+	# once at the begin, and once more a second, however many connections there are
+	(($(count timer_settime) >= 1))
+	(($(count timer_settime) <= seconds + 2))
+}
+
+@test "a datagram that finds its worker waiting costs two system calls" {
+	write_config <<<'service udp { type = dgram handler = echo workers { min = 1 } }'
+	start_daemon
+	"$TEST_BIN/dgram" "$(address_of udp)" hello
+	trace "$(workers_of "$MASTER")"
+	for _ in {1..20}; do
+		"$TEST_BIN/dgram" "$(address_of udp)" hello
+	done
+	end_trace
+	calls
+	[ "$(count recvmmsg)" -eq 20 ]
+	[ "$(count sendmmsg)" -eq 20 ]
+	[ "$(calls | awk '{ n += $1 } END { print n }')" -le 44 ]
+}
+
+@test "many datagrams that wait are received and answered in batches" {
+	write_config <<<'service udp { type = dgram handler = echo workers { min = 1 } }'
+	start_daemon
+	"$TEST_BIN/dgram" "$(address_of udp)" hello
+	worker=$(workers_of "$MASTER")
+	kill -STOP "$worker"
+	"$TEST_BIN/dgram" -c 64 -w 0 "$(address_of udp)" hello >"$BATS_TEST_TMPDIR/lines" || :
+	trace "$worker"
+	kill -CONT "$worker"
+	# behind those 64
+	"$TEST_BIN/dgram" -w 10000 "$(address_of udp)" hello
+	end_trace
+	calls
+	(($(count recvmmsg) >= 4 && $(count recvmmsg) <= 6))
+}
+
+# switches PID...: how often each has run, by the kernel's own count
+switches() {
+	local pid
+	for pid in "$@"; do
+		awk '/ctxt_switches/ { print FILENAME, $0 }' "/proc/$pid/status"
+	done
+}
+
+@test "an idle daemon makes no system call, in the master and in any worker" {
+	write_config <<-END
+		service tcp { handler = echo workers { min = 4 } timeouts { idle = 300ms } }
+		service udp { type = dgram handler = echo workers { min = 2 } }
+		service path { family = unix path = "$BATS_TEST_TMPDIR/s" handler = echo workers { min = 2 } }
+	END
+	start_daemon
+	# it was not always idle: timers have been armed
+	clients 100 -p "$(port_of tcp)"
+	clients 100 -u "$BATS_TEST_TMPDIR/s" -P 1
+	"$TEST_BIN/dgram" -c 20 "$(address_of udp)" hello
+	# they run off within the default idle time of the path's service, so end its workers first: theirs are new
+	for pid in $(workers_of "$MASTER" path); do
+		kill -KILL "$pid"
+	done
+	wait_for 5 "eight workers" n_workers_is 8
+	wait_for 10 "quiet" is_quiet
+	mapfile -t workers < <(workers_of "$MASTER")
+	trace "$MASTER" "${workers[@]}"
+	before=$(switches "${workers[@]}")
+	read -rt 3 <> <(:) || :
+	after=$(switches "${workers[@]}")
+	end_trace
+	calls
+	[ "$(calls | wc -l)" -eq 0 ]
+	# nine waiting calls were begun again when strace came, and nothing else happened
+	[ "$(grep -cE '^[0-9]+ +[a-z0-9_]+\(' "$TRACE")" -le 9 ]
+	[ "$before" = "$after" ]
+}
+
+# is_quiet: for a second nobody was switched to
+is_quiet() {
+	local before pids
+	mapfile -t pids < <(workers_of "$MASTER")
+	before=$(switches "$MASTER" "${pids[@]}")
+	read -rt 1 <> <(:) || :
+	[ "$(switches "$MASTER" "${pids[@]}")" = "$before" ]
+}

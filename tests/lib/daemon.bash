@@ -1,0 +1,273 @@
+# daemon.bash - start, watch and end a preforkd of one's own. Loaded by every .bats file:
+#
+#	load lib/daemon
+#	setup() { daemon_setup; }
+#	teardown() { daemon_teardown; }
+#
+# Each test has a directory of its own (bats' $BATS_TEST_TMPDIR) with $CONF and $LOG, and ends only processes that it
+# started, by pid. Nothing sleeps to synchronise: wait_for polls for a fact and names what it waits for.
+# shellcheck shell=bash disable=SC2013,SC2034,SC2119,SC2120  # pids are words; variables and arguments are for the tests
+
+# The program under test and the directory of the compiled test helpers; `make check` sets both.
+PREFORKD=${PREFORKD:-$BATS_TEST_DIRNAME/../build/src/preforkd}
+TEST_BIN=${TEST_BIN:-$BATS_TEST_DIRNAME/../build/tests}
+
+daemon_setup() {
+	export LC_ALL=C
+	CONF=$BATS_TEST_TMPDIR/preforkd.conf
+	LOG=$BATS_TEST_TMPDIR/log
+	MASTER=
+	BESIDES=' '
+	unset NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID JOURNAL_STREAM RUNTIME_DIRECTORY
+	# workers run as nobody
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$BATS_TEST_TMPDIR"
+	umask 022
+}
+
+# Everything a test may leave behind is looked for here, in every test.
+daemon_teardown() {
+	local status=0
+
+	# first the clients, so that nobody has to wait for them
+	end_besides
+	exec 7>&- 8>&- 9>&-
+	if [ -n "$MASTER" ] && [ -e "/proc/$MASTER" ] && ! stop_daemon; then
+		status=1
+		kill -KILL "$MASTER" || :
+	fi
+	if [ -e "$LOG" ]; then
+		daemon_log_is_clean || status=1
+	fi
+	return "$status"
+}
+
+# No broken promise, no sanitizer report, and every account adds up.
+daemon_log_is_clean() {
+	if grep -E 'level=bug|Assertion|Sanitizer|runtime error' "$LOG"; then
+		return 1
+	fi
+	sed -n 's/.*event=account service=[^ ]* //p' "$LOG" | tr ' ' '\n' | awk -F= '
+		$1 == "accepted" { want = $2; have = 0 }
+		$1 ~ /^(served|failed|refused|lost|in_flight)$/ { have += $2 }
+		$1 == "in_flight" && want != have { print "account does not add up: " want " != " have; bad = 1 }
+		END { exit bad }'
+}
+
+# wait_for SECONDS WHAT COMMAND...: until COMMAND succeeds; fails with WHAT and the log when it never does.
+wait_for() {
+	local seconds=$1 what=$2 end
+	shift 2
+	end=$((${EPOCHREALTIME/./} + seconds * 1000000))
+	until "$@"; do
+		if ((${EPOCHREALTIME/./} > end)); then
+			echo "waited $seconds s in vain for: $what"
+			[ ! -e "$LOG" ] || tail -n 40 "$LOG"
+			return 1
+		fi
+		read -rt 0.02 <> <(:) || :
+	done
+}
+
+# write_config: standard input becomes the config.
+write_config() {
+	cat >"$CONF"
+}
+
+# start_daemon [OPTION...]: in the foreground, its log in $LOG, and wait until it is ready.
+start_daemon() {
+	start_daemon_nowait "$@"
+	wait_for 20 "event=ready" daemon_is_ready_or_gone
+	log_has 'event=ready' || { cat "$LOG"; return 1; }
+}
+
+start_daemon_nowait() {
+	# fd 3 is bats' own: who keeps it open is waited for
+	"$PREFORKD" -c "$CONF" "$@" >>"$LOG" 2>&1 3>&- 7>&- 8>&- 9>&- &
+	MASTER=$!
+}
+
+daemon_is_ready_or_gone() {
+	log_has 'event=ready' || [ ! -e "/proc/$MASTER" ]
+}
+
+log_has() {
+	grep -Eq -- "$1" "$LOG"
+}
+
+# bats does not see that a line "! log_has" fails
+log_lacks() {
+	! log_has "$1"
+}
+
+# log_count REGEX: the number of log lines that match.
+log_count() {
+	grep -Ec -- "$1" "$LOG" || :
+}
+
+# stop_daemon [SIGNAL]: end the master and wait for it; $DAEMON_STATUS is its exit status. Fails if a worker is left.
+stop_daemon() {
+	local workers
+	workers=$(workers_of "$MASTER")
+	kill -s "${1:-TERM}" "$MASTER"
+	wait_daemon
+	no_process_left "$workers"
+}
+
+wait_daemon() {
+	DAEMON_STATUS=0
+	wait_for 40 "the end of the master" process_gone "$MASTER"
+	wait "$MASTER" || DAEMON_STATUS=$?
+	MASTER=
+}
+
+process_gone() {
+	local state
+	{ read -r state <"/proc/$1/stat"; } 2>/dev/null || return 0
+	[[ ${state##*) } == Z* ]]
+}
+
+no_process_left() {
+	local pid
+	for pid in $1; do
+		wait_for 5 "the end of worker $pid" process_gone "$pid"
+	done
+}
+
+# workers_of PID [SERVICE]: the pids of its workers, oldest first.
+workers_of() {
+	local pid name
+	for pid in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
+		{ read -r name <"/proc/$pid/comm"; } 2>/dev/null || continue
+		[ -n "${2:-}" ] && [ "$name" != "preforkd: $2" ] && continue
+		echo "$pid"
+	done
+}
+
+n_workers_is() {
+	[ "$(workers_of "$MASTER" "${2:-}" | wc -l)" -eq "$1" ]
+}
+
+# address_of SERVICE / port_of SERVICE: from its listening line.
+address_of() {
+	sed -n "s/.*event=listening service=$1 .*address=\([^ ]*\).*/\1/p" "$LOG" | tail -n 1
+}
+
+port_of() {
+	local address
+	address=$(address_of "$1")
+	echo "${address##*:}"
+}
+
+# account_of SERVICE KEY: from the account line at the end.
+account_of() {
+	sed -n "s/.*event=account service=$1 .*\b$2=\([0-9]*\).*/\1/p" "$LOG" | tail -n 1
+}
+
+reload_daemon() {
+	local before
+	before=$(log_count 'event=reload_(done|refused)')
+	kill -HUP "$MASTER"
+	wait_for 20 "the end of the reload" reload_ended "$before"
+}
+
+reload_ended() {
+	[ "$(log_count 'event=reload_(done|refused)')" -gt "$1" ]
+}
+
+# strict_skip REASON: skip, but fail in strict mode unless the reason is a missing kernel feature ("kernel: ...").
+strict_skip() {
+	if [ -n "${PREFORKD_TEST_STRICT:-}" ] && [[ $1 != kernel:* ]]; then
+		echo "strict mode: would skip: $1"
+		return 1
+	fi
+	skip "$1"
+}
+
+# beside FILE COMMAND...: run a program in the background, its output in FILE; its pid is $BESIDE. It ends with the test.
+beside() {
+	local out=$1
+	shift
+	"$@" >"$out" 2>&1 3>&- 7>&- 8>&- 9>&- &
+	BESIDE=$!
+	BESIDES+="$BESIDE "
+}
+
+# end_beside PID: end such a program now; whatever became of it is no failure.
+end_beside() {
+	kill -KILL "$1" 2>/dev/null || :
+	wait "$1" 2>/dev/null || :
+	BESIDES=${BESIDES/ $1 / }
+}
+
+end_besides() {
+	local pid
+	for pid in $BESIDES; do
+		end_beside "$pid"
+	done
+}
+
+# answers PORT [ADDRESS]: an echo service there sends back a line.
+answers() {
+	(
+		exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1" || exit 1
+		echo "hello $BASHPID" >&3
+		read -rt 10 line <&3
+		[ "$line" = "hello $BASHPID" ]
+	) 2>/dev/null
+}
+
+# refuses PORT: nobody listens there.
+refuses() {
+	! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# hold PORT [FD]: open a connection that is being served, and keep it as descriptor 7, 8 or 9 (the default), which
+# programs started here do not inherit; release FD closes it.
+hold() {
+	eval "exec ${2:-9}<>/dev/tcp/127.0.0.1/$1"
+	serve_on "${2:-9}"
+}
+
+release() {
+	eval "exec ${1:-9}>&-"
+}
+
+# serve_on FD: the echo service at the other end of a connection that is held open sends back a line.
+serve_on() {
+	local line
+	echo "still here $1" >&"$1" && read -rt 10 line <&"$1" && [ "$line" = "still here $1" ]
+}
+
+# sockets_of PID: how many sockets a process has; a worker of a stream service that serves nobody has one.
+sockets_of() {
+	find "/proc/$1/fd" -lname 'socket:*' 2>/dev/null | wc -l
+}
+
+# busy_worker SERVICE: the pid of a worker that holds a connection (and has not been told to leave).
+busy_worker() {
+	local pid
+	for pid in $(workers_of "$MASTER" "$1"); do
+		[ "$(sockets_of "$pid")" -lt 2 ] || { echo "$pid" && return; }
+	done
+	return 1
+}
+
+# log_ms REGEX: when, in milliseconds; one line for each line of the log that matches.
+log_ms() {
+	grep -E -- "$1" "$LOG" | sed 's/^time=\([^ ]*\) .*/\1/' | date -f - +%s%3N
+}
+
+# now_ms: the same clock.
+now_ms() {
+	echo $((${EPOCHREALTIME/./} / 1000))
+}
+
+# free_port: a TCP port of 127.0.0.1 that nobody has at this moment; for tests that need to write it into a config.
+free_port() {
+	local port
+	while :; do
+		port=$((RANDOM % 20000 + 10000))
+		[ -n "$(ss -Htan "sport = :$port")" ] || break
+	done
+	echo "$port"
+}

@@ -1,0 +1,433 @@
+/*
+ * test_pool.c - the policy of a pool (src/master/pool.c), walked through in
+ * every order of events, and told as stories.
+ *
+ * The walk: from a new pool, every event that could happen next is tried
+ * (time passing, steps of the policy carried out or failing, READY, ends of
+ * every kind, a change of the goal), and from each state again, until no new
+ * state is found. What must hold is checked in every state.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/pool.h"
+
+#define SEATS_MAX 3
+#define DRAIN_MS 300
+
+static unsigned checks;
+
+#define CHECK(condition) check(condition, #condition, __LINE__)
+
+static void check(bool condition, const char *text, int line)
+{
+	checks++;
+	if (condition)
+		return;
+	fprintf(stderr, "test_pool.c:%d: does not hold: %s\n", line, text);
+	exit(1);
+}
+
+struct world {
+	struct pool pool;
+	struct seat seats[SEATS_MAX];
+};
+
+static struct world new_world(unsigned n_seats)
+{
+	struct world world;
+
+	/* memset, not {0}: worlds are compared byte by byte */
+	memset(&world, 0, sizeof(world));
+	world.pool.n_seats = n_seats;
+	world.pool.drain_ms = DRAIN_MS;
+	return world;
+}
+
+/* The seats move with the world when it is copied. */
+static struct pool *pool_of(struct world *world)
+{
+	world->pool.seats = world->seats;
+	return &world->pool;
+}
+
+/* A moment seen from now: what has passed has passed. */
+static long long relative(long long at_ms, long long now_ms)
+{
+	return at_ms > now_ms ? at_ms - now_ms : 0;
+}
+
+static int compare_seats(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct seat));
+}
+
+/*
+ * The state without absolute times, and without the order of the seats: equal
+ * worlds have equal futures. Failures beyond the third only make delays longer.
+ */
+static struct world normalize(const struct world *world, long long now_ms)
+{
+	struct world n = *world;
+
+	n.pool.seats = NULL;
+	n.pool.failures = n.pool.failures > 3 ? 3 : n.pool.failures;
+	n.pool.not_before_ms = relative(n.pool.not_before_ms, now_ms);
+	if (n.pool.not_before_ms > 400)
+		n.pool.not_before_ms = 400;
+	for (unsigned i = 0; i < SEATS_MAX; i++) {
+		struct seat *seat = &n.seats[i];
+		bool leaving = seat->phase == SEAT_LEAVING;
+
+		seat->since_ms =
+			seat->phase == SEAT_READY && now_ms - seat->since_ms >= POOL_USEFUL_MS;
+		seat->kill_ms = leaving ? relative(seat->kill_ms, now_ms) : 0;
+		seat->signal_ms = leaving ? relative(seat->signal_ms, now_ms) : 0;
+		seat->was_ready = seat->phase != SEAT_EMPTY && seat->was_ready;
+	}
+	qsort(n.seats, n.pool.n_seats, sizeof(*n.seats), compare_seats);
+	return n;
+}
+
+/* The states that were seen, in a hash table of fixed size. */
+#define TABLE (1 << 22)
+static struct world *table[TABLE];
+static unsigned n_states;
+
+static bool is_new(const struct world *state)
+{
+	const unsigned char *bytes = (const void *)state;
+	size_t h = 14695981039346656037u;
+
+	for (size_t i = 0; i < sizeof(*state); i++)
+		h = (h ^ bytes[i]) * 1099511628211u;
+	for (h %= TABLE; table[h] != NULL; h = (h + 1) % TABLE) {
+		if (memcmp(table[h], state, sizeof(*state)) == 0)
+			return false;
+	}
+	CHECK(n_states < TABLE / 2);
+	table[h] = malloc(sizeof(*state));
+	CHECK(table[h] != NULL);
+	memcpy(table[h], state, sizeof(*state));
+	n_states++;
+	return true;
+}
+
+static bool is_alive(enum seat_phase phase)
+{
+	return phase != SEAT_EMPTY && phase != SEAT_KILLED;
+}
+
+/* What must hold in every state, whatever happened. */
+static void check_step(const struct pool *pool, struct pool_step step, long long now_ms)
+{
+	const struct seat *seat = &pool->seats[step.seat];
+
+	CHECK(step.action == POOL_WAIT || step.seat < pool->n_seats);
+	switch (step.action) {
+	case POOL_DO_SPAWN:
+		CHECK(pool->goal == POOL_SERVE);
+		CHECK(seat->phase == SEAT_EMPTY);
+		CHECK(now_ms >= pool->not_before_ms);
+		/* an unproven pool has one probe at a time */
+		CHECK(pool->proven || pool_count(pool, SEAT_STARTING) == 0);
+		break;
+	case POOL_DO_STOP:
+		CHECK(pool->goal == POOL_RETIRE);
+		CHECK(is_alive(seat->phase));
+		CHECK(seat->phase != SEAT_LEAVING || now_ms < seat->kill_ms);
+		break;
+	case POOL_DO_KILL:
+		CHECK(pool->goal != POOL_SERVE);
+		CHECK(is_alive(seat->phase));
+		CHECK(pool->goal == POOL_KILL || now_ms >= seat->kill_ms);
+		break;
+	case POOL_WAIT:
+		/* never wait for a moment that has passed: the loop would spin */
+		CHECK(step.wake_ms == 0 || step.wake_ms > now_ms);
+		break;
+	}
+	CHECK(pool->not_before_ms <= now_ms + POOL_BACKOFF_MAX_MS);
+}
+
+/* Somebody must wake a pool that is not where it wants to be: an event or the timer. */
+static void check_rest(const struct pool *pool, struct pool_step step)
+{
+	unsigned empty = pool_count(pool, SEAT_EMPTY), starting = pool_count(pool, SEAT_STARTING);
+
+	if (step.action != POOL_WAIT)
+		return;
+	if (pool->goal == POOL_SERVE && empty > 0)
+		CHECK(step.wake_ms != 0 || starting > 0);
+	if (pool->goal != POOL_SERVE)
+		CHECK(starting == 0 && pool_count(pool, SEAT_READY) == 0);
+	if (pool->goal == POOL_RETIRE && pool_count(pool, SEAT_LEAVING) > 0)
+		CHECK(step.wake_ms != 0);
+	if (pool->goal == POOL_KILL)
+		CHECK(pool_count(pool, SEAT_LEAVING) == 0);
+}
+
+static void visit(const struct world *world, long long now_ms);
+
+/* The policy's step is carried out; a spawn may fail, too. */
+static void try_step(const struct world *world, long long now_ms)
+{
+	struct world next = *world;
+	struct pool *pool = pool_of(&next);
+	struct pool_step step = pool_next(pool, now_ms);
+
+	check_step(pool, step, now_ms);
+	check_rest(pool, step);
+	switch (step.action) {
+	case POOL_DO_SPAWN:
+		pool_spawned(pool, step.seat, now_ms);
+		visit(&next, now_ms);
+		next = *world;
+		pool_spawn_failed(pool_of(&next), now_ms);
+		visit(&next, now_ms);
+		break;
+	case POOL_DO_STOP:
+		pool_stop_sent(pool, step.seat, now_ms);
+		visit(&next, now_ms);
+		break;
+	case POOL_DO_KILL:
+		pool_kill_sent(pool, step.seat, now_ms);
+		visit(&next, now_ms);
+		break;
+	case POOL_WAIT:
+		if (step.wake_ms != 0)
+			visit(&next, step.wake_ms);
+		break;
+	}
+}
+
+/* What workers do: get ready, end in every way. */
+static void try_worker(const struct world *world, unsigned seat, long long now_ms)
+{
+	static const struct pool_exit ends[] = {
+		{ .served = false, .own_fault = true },
+		{ .served = true, .own_fault = true },
+		{ .served = false, .own_fault = false },
+	};
+	struct world next = *world;
+
+	if (world->seats[seat].phase == SEAT_EMPTY)
+		return;
+	if (world->seats[seat].phase == SEAT_STARTING || world->seats[seat].phase == SEAT_LEAVING) {
+		pool_ready(pool_of(&next), seat, now_ms);
+		visit(&next, now_ms);
+	}
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		next = *world;
+		pool_exited(pool_of(&next), seat, ends[i], now_ms);
+		CHECK(next.seats[seat].phase == SEAT_EMPTY);
+		visit(&next, now_ms);
+	}
+}
+
+/* What the master does: a goal only ever becomes harsher. */
+static void try_goal(const struct world *world, long long now_ms)
+{
+	for (enum pool_goal goal = world->pool.goal + 1; goal <= POOL_KILL; goal++) {
+		struct world next = *world;
+
+		next.pool.goal = goal;
+		visit(&next, now_ms);
+	}
+}
+
+/* States to go on from; depth-first would need a deep stack. */
+static struct {
+	struct world world;
+	long long now_ms;
+} * queue;
+static size_t n_queue, queue_size;
+
+static void visit(const struct world *world, long long now_ms)
+{
+	struct world state = normalize(world, now_ms);
+
+	if (!is_new(&state))
+		return;
+	if (n_queue == queue_size) {
+		queue_size = queue_size == 0 ? 1024 : queue_size * 2;
+		queue = realloc(queue, queue_size * sizeof(*queue));
+		CHECK(queue != NULL);
+	}
+	queue[n_queue].world = *world;
+	queue[n_queue++].now_ms = now_ms;
+}
+
+static void forget_states(void)
+{
+	for (size_t i = 0; i < TABLE; i++) {
+		free(table[i]);
+		table[i] = NULL;
+	}
+	n_states = 0;
+}
+
+/* Every order of events of a pool of n seats. */
+static void walk(unsigned n_seats)
+{
+	struct world start = new_world(n_seats);
+
+	visit(&start, 1000000);
+	while (n_queue > 0) {
+		struct world world = queue[--n_queue].world;
+		long long now_ms = queue[n_queue].now_ms;
+
+		try_step(&world, now_ms);
+		try_goal(&world, now_ms);
+		for (unsigned i = 0; i < n_seats; i++)
+			try_worker(&world, i, now_ms);
+		visit(&world, now_ms + POOL_USEFUL_MS);
+	}
+	printf("walked through %u states of %u seats\n", n_states, n_seats);
+	forget_states();
+}
+
+/* The first worker is a probe; the others follow when it is ready. */
+static void story_of_a_start(void)
+{
+	struct world world = new_world(3);
+	struct pool *pool = pool_of(&world);
+
+	CHECK(pool_next(pool, 0).action == POOL_DO_SPAWN);
+	pool_spawned(pool, 0, 0);
+	CHECK(pool_next(pool, 0).action == POOL_WAIT);
+	pool_ready(pool, 0, 1);
+	CHECK(pool_next(pool, 1).action == POOL_DO_SPAWN && pool_next(pool, 1).seat == 1);
+	pool_spawned(pool, 1, 1);
+	CHECK(pool_next(pool, 1).action == POOL_DO_SPAWN && pool_next(pool, 1).seat == 2);
+	pool_spawned(pool, 2, 1);
+	CHECK(pool_next(pool, 1).action == POOL_WAIT && pool_next(pool, 1).wake_ms == 0);
+}
+
+/* Tries that come to nothing are 100 ms, 200 ms, ... 60 s apart. */
+static void story_of_a_crash_loop(void)
+{
+	struct world world = new_world(3);
+	struct pool *pool = pool_of(&world);
+	const struct pool_exit crash = { .own_fault = true };
+	long long now_ms = 5000, delay_ms = POOL_BACKOFF_MIN_MS;
+	unsigned forks_in_10_s = 0;
+
+	for (int i = 0; i < 20; i++) {
+		CHECK(pool_next(pool, now_ms).action == POOL_DO_SPAWN);
+		pool_spawned(pool, pool_next(pool, now_ms).seat, now_ms);
+		forks_in_10_s += now_ms < 15000;
+		pool_exited(pool, 0, crash, now_ms);
+		CHECK(pool_next(pool, now_ms).action == POOL_WAIT);
+		CHECK(pool_next(pool, now_ms).wake_ms == now_ms + delay_ms);
+		now_ms += delay_ms;
+		delay_ms = delay_ms * 2 > POOL_BACKOFF_MAX_MS ? POOL_BACKOFF_MAX_MS : delay_ms * 2;
+	}
+	CHECK(forks_in_10_s <= 20);
+}
+
+/* One that served is replaced at once, however young and however often it crashes. */
+static void story_of_a_client_that_crashes_workers(void)
+{
+	struct world world = new_world(1);
+	struct pool *pool = pool_of(&world);
+	const struct pool_exit crash = { .served = true, .own_fault = true };
+
+	for (int i = 0; i < 1000; i++) {
+		CHECK(pool_next(pool, i).action == POOL_DO_SPAWN);
+		pool_spawned(pool, 0, i);
+		pool_ready(pool, 0, i);
+		pool_exited(pool, 0, crash, i);
+	}
+	CHECK(pool->failures == 0);
+}
+
+/* Ready, but gone at once without having served: that is a crash loop, too. */
+static void story_of_a_broken_listener(void)
+{
+	struct world world = new_world(2);
+	struct pool *pool = pool_of(&world);
+	const struct pool_exit broken = { .own_fault = true };
+
+	pool_spawned(pool, 0, 0);
+	pool_ready(pool, 0, 0);
+	pool_exited(pool, 0, broken, 10);
+	CHECK(pool_next(pool, 10).action == POOL_WAIT);
+	CHECK(pool_next(pool, 10).wake_ms == 10 + POOL_BACKOFF_MIN_MS);
+}
+
+/* Workers that are killed from outside are replaced at once, all of them. */
+static void story_of_a_massacre(void)
+{
+	struct world world = new_world(3);
+	struct pool *pool = pool_of(&world);
+	const struct pool_exit killed = { 0 };
+
+	for (unsigned i = 0; i < 3; i++) {
+		pool_spawned(pool, i, 0);
+		pool_ready(pool, i, 0);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		pool_exited(pool, i, killed, 5);
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK(pool_next(pool, 5).action == POOL_DO_SPAWN);
+		pool_spawned(pool, pool_next(pool, 5).seat, 5);
+	}
+}
+
+/* Told to leave, told again every 100 ms, killed when the drain time is over. */
+static void story_of_a_retirement(void)
+{
+	struct world world = new_world(1);
+	struct pool *pool = pool_of(&world);
+	long long now_ms = 0;
+
+	pool_spawned(pool, 0, 0);
+	pool_ready(pool, 0, 0);
+	pool->goal = POOL_RETIRE;
+	for (; now_ms < DRAIN_MS; now_ms += POOL_REPEAT_MS) {
+		CHECK(pool_next(pool, now_ms).action == POOL_DO_STOP);
+		pool_stop_sent(pool, 0, now_ms);
+		CHECK(pool_next(pool, now_ms).action == POOL_WAIT);
+	}
+	CHECK(pool_next(pool, now_ms).action == POOL_DO_KILL);
+	pool_kill_sent(pool, 0, now_ms);
+	CHECK(pool_next(pool, now_ms + 100000).action == POOL_WAIT);
+}
+
+/* Several that die together are one failure; a healthy pool forgets old ones. */
+static void story_of_a_bad_moment(void)
+{
+	struct world world = new_world(3);
+	struct pool *pool = pool_of(&world);
+	const struct pool_exit crash = { .own_fault = true };
+
+	pool_spawned(pool, 0, 0);
+	pool_ready(pool, 0, 0);
+	pool_spawned(pool, 1, 0);
+	pool_spawned(pool, 2, 0);
+	pool_exited(pool, 1, crash, 1);
+	pool_exited(pool, 2, crash, 1);
+	CHECK(pool->failures == 1 && pool->not_before_ms == 1 + POOL_BACKOFF_MIN_MS);
+	pool_spawned(pool, 1, 5000);
+	pool_exited(pool, 1, crash, 5000);
+	CHECK(pool->not_before_ms == 5000 + POOL_BACKOFF_MIN_MS);
+}
+
+int main(void)
+{
+	story_of_a_start();
+	story_of_a_crash_loop();
+	story_of_a_client_that_crashes_workers();
+	story_of_a_broken_listener();
+	story_of_a_massacre();
+	story_of_a_retirement();
+	story_of_a_bad_moment();
+	for (unsigned n = 1; n <= SEATS_MAX; n++)
+		walk(n);
+	free(queue);
+	printf("%u checks passed\n", checks);
+	return 0;
+}
