@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "base/fd.h"
@@ -74,7 +76,7 @@ static void list_modules(void)
 	printf("\n[modules]\n(none)\n");
 	print_words("families", triple_families);
 	print_words("types", triple_types);
-	printf("\n[sockets]\n");
+	printf("\n[protocols]\n");
 	triple_list(print_triple);
 	printf("\n[features]\nsystemd\n%s", PREFORKD_SANITIZERS ? "sanitizers\n" : "");
 }
@@ -218,8 +220,11 @@ int main(int argc, char **argv)
 	const struct conf *conf;
 	const char *path;
 
+	/* who started us may have left us anything: no descriptors, a strange umask, SIGCHLD ignored */
 	if (fd_fill_standard() < 0)
 		return EX_OSERR;
+	umask(0022);
+	signal(SIGCHLD, SIG_DFL);
 	arguments = parse_arguments(argc, argv);
 	path = absolute_path(arguments.config);
 	conf = load_or_exit(path);

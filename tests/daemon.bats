@@ -144,11 +144,14 @@ stop_by_pidfile() {
 }
 
 @test "-D says what is wrong and returns the status of it: workers that cannot start" {
-	sed -i 's/workers .*/&\n\trun { nofile = 3 }/; /^log =/d' "$CONF"
+	[ "$(id -u)" -eq 0 ] || strict_skip "needs root"
+	mkdir -m 700 "$BATS_TEST_TMPDIR/closed"
+	sed -i "s,workers .*,&\n\trun { directory = \"$BATS_TEST_TMPDIR/closed\" }," "$CONF"
+	sed -i '/^log =/d' "$CONF"
 	go_to_background -p "$PIDFILE"
 	cat "$BATS_TEST_TMPDIR/stderr"
-	[ "$DAEMON_STATUS" -ne 0 ]
-	grep -Eq 'event=start_failed|run.nofile' "$BATS_TEST_TMPDIR/stderr"
+	[ "$DAEMON_STATUS" -eq 71 ]
+	grep -q 'event=start_failed' "$BATS_TEST_TMPDIR/stderr"
 	[ ! -e "$PIDFILE" ]
 }
 

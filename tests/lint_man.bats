@@ -88,7 +88,7 @@ section() {
 
 @test "preforkd.conf(5) lists the sockets that are compiled in, and no other" {
 	[ "$(section SOCKETS "$MAN_CONF" | sed -n 's/^\.It Cm \([a-z0-9]*\) Ta Cm \([a-z]*\) Ta Cm \([a-z0-9]*\)$/\1 \2 \3/p' | sort)" = \
-		"$(listed sockets | sed 's/ none$/ 0/')" ]
+		"$(listed protocols | sed 's/ none$/ 0/')" ]
 }
 
 @test "preforkd(8) names the sections of -m" {

@@ -578,6 +578,23 @@ is_calm() {
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
 
+@test "a HUP while a new generation starts is another reload after it" {
+	echo_config 200
+	start_daemon
+	kill -HUP "$MASTER"
+	wait_for 10 "the first of the new workers" more_children_than 202
+	echo_config 2
+	kill -HUP "$MASTER"
+	wait_for 20 "2 workers" n_workers_is 2
+	[ "$(log_count 'event=reload_done')" -eq 2 ]
+	stop_daemon
+	[ "$DAEMON_STATUS" -eq 0 ]
+}
+
+more_children_than() {
+	[ "$(wc -w <"/proc/$MASTER/task/$MASTER/children")" -gt "$1" ]
+}
+
 @test "HUP and USR1 together leave every worker with the new config and the new log" {
 	local i
 	# many, so that a generation takes some time to start

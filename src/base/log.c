@@ -74,6 +74,11 @@ bool log_level_parse(const char *name, enum log_level *level_r)
 	return false;
 }
 
+bool log_is_stderr(void)
+{
+	return log_state.kind == LOG_KIND_STDERR;
+}
+
 bool log_is_file(void)
 {
 	return log_state.kind == LOG_KIND_FILE;

@@ -68,6 +68,9 @@ void log_set_level(enum log_level level);
 const char *log_level_name(enum log_level level);
 bool log_level_parse(const char *name, enum log_level *level_r);
 
+/* True when lines go to standard error as it is, and not to the journal behind it. */
+bool log_is_stderr(void);
+
 /* True when lines go to a file, which workers without rights cannot open again. */
 bool log_is_file(void);
 

@@ -131,6 +131,16 @@ static void check_environment(struct compile *compile, const struct conf_service
 	}
 }
 
+/* One path is one place in the file system, whatever the type of the socket. */
+static bool is_one_address(const struct listener_spec *a, const struct listener_spec *b)
+{
+	const char *path_a = address_path(&a->address), *path_b = address_path(&b->address);
+
+	if (path_a != NULL && path_b != NULL)
+		return strcmp(path_a, path_b) == 0;
+	return listener_same_address(a, b);
+}
+
 /* Two services cannot share a name, nor an address (port 0 is a new one each time). */
 static void check_pair(struct compile *compile, const struct conf_service *service,
 		       const struct conf_service *earlier)
@@ -145,7 +155,7 @@ static void check_pair(struct compile *compile, const struct conf_service *servi
 			   conf_list_string(conf, conf->files, service->where.file),
 			   service->where.line, "service \"%s\" is there already (%s:%u)",
 			   conf_string(conf, service->name), file, earlier->where.line);
-	else if (listener_same_address(spec, &earlier->spec) &&
+	else if (is_one_address(spec, &earlier->spec) &&
 		 (spec->family == AF_UNIX || service->port != 0))
 		compile_error(compile, service, spec->family == AF_UNIX ? "path" : "port",
 			      "%s is taken by service \"%s\" (%s:%u)",

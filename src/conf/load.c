@@ -105,6 +105,7 @@ int conf_load_start(const char *path, struct conf_load *load_r)
 {
 	int saved;
 
+	load_r->out_of_time = false;
 	load_r->memfd = memfd_create("preforkd-conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (load_r->memfd < 0)
 		return -1;
@@ -176,26 +177,29 @@ static char *explain_death(const siginfo_t *info, bool out_of_time)
 	return text;
 }
 
+void conf_load_kill(struct conf_load *load)
+{
+	load->out_of_time = true;
+	process_signal(load->pidfd, SIGKILL);
+}
+
 struct conf_result conf_load_end(struct conf_load *load)
 {
 	struct conf_result result = { .status = EX_CONFIG };
 	siginfo_t info = { 0 };
-	bool out_of_time;
+	bool exited;
 
-	waitid(P_PIDFD, (id_t)load->pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
-	out_of_time = info.si_pid == 0;
-	process_signal(load->pidfd, SIGKILL);
 	while (waitid(P_PIDFD, (id_t)load->pidfd, &info, WEXITED) < 0 && errno == EINTR)
 		;
-	if (!out_of_time && info.si_code == CLD_EXITED && info.si_status == 0)
+	exited = !load->out_of_time && info.si_code == CLD_EXITED;
+	if (exited && info.si_status == 0)
 		result.conf = map_conf(load->memfd);
-	else if (!out_of_time && info.si_code == CLD_EXITED &&
-		 (info.si_status == EX_CONFIG || info.si_status == EX_NOINPUT))
+	else if (exited && (info.si_status == EX_CONFIG || info.si_status == EX_NOINPUT))
 		result.errors = take_errors(load->memfd);
 	if (result.conf == NULL && result.errors != NULL)
 		result.status = info.si_status;
 	if (result.conf == NULL && result.errors == NULL)
-		result.errors = explain_death(&info, out_of_time);
+		result.errors = explain_death(&info, load->out_of_time);
 	fd_close(&load->memfd);
 	fd_close(&load->pidfd);
 	return result;
@@ -218,6 +222,8 @@ struct conf_result conf_load(const char *path)
 	do {
 		left = deadline - clock_now_ms();
 	} while (left > 0 && poll(&gone, 1, (int)left) < 0 && errno == EINTR);
+	if ((gone.revents & POLLIN) == 0)
+		conf_load_kill(&load);
 	return conf_load_end(&load);
 }
 

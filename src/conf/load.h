@@ -6,14 +6,15 @@
  * checks and resolves, within limits of time and memory, and leaves a compiled
  * conf, or the list of errors, in a memfd.
  *
- *	conf_load_start() -> the pidfd becomes readable, or CONF_LOAD_MS pass
- *	                  -> conf_load_end()
+ *	conf_load_start() -> the pidfd becomes readable -> conf_load_end()
+ *	                  -> CONF_LOAD_MS pass -> conf_load_kill() -> the same
  *
  * The master waits in its event loop; the command line uses conf_load().
  */
 #ifndef PREFORKD_CONF_LOAD_H
 #define PREFORKD_CONF_LOAD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct conf;
@@ -25,6 +26,7 @@ struct conf_load {
 	pid_t pid;
 	int pidfd;
 	int memfd;
+	bool out_of_time;
 };
 
 /* What came out: conf, or NULL with an exit status (sysexits.h) and errors. */
@@ -37,7 +39,10 @@ struct conf_result {
 /* Start the child. path must be absolute. Returns 0, or -1 with errno. */
 int conf_load_start(const char *path, struct conf_load *load_r);
 
-/* The child is gone or out of time: end it, reap it, take what it left. Closes the descriptors. */
+/* The child is out of time: kill it. Does not wait; conf_load_end() is still to come. */
+void conf_load_kill(struct conf_load *load);
+
+/* The child is gone (waits for it, if not): reap it, take what it left. Closes the descriptors. */
 struct conf_result conf_load_end(struct conf_load *load);
 
 /* The whole at once; waits at most CONF_LOAD_MS. */

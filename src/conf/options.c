@@ -109,17 +109,16 @@ static cfg_opt_t *block_table(const char *name)
 	return table.block[i];
 }
 
-static void append_blocks(cfg_opt_t *opts, cfg_validate_callback_t on_block)
+static void append_blocks(cfg_opt_t *opts)
 {
 	for (size_t i = 0; table.block_name[i] != NULL; i++) {
 		cfg_opt_t section = CFG_SEC(table.block_name[i], table.block[i], CFGF_NONE);
 
-		section.validcb = on_block;
 		append(opts, section);
 	}
 }
 
-cfg_opt_t *options_table(cfg_callback_t on_value, cfg_validate_callback_t on_block)
+cfg_opt_t *options_table(cfg_callback_t on_value)
 {
 	const struct option *row;
 	cfg_opt_t service =
@@ -132,7 +131,7 @@ cfg_opt_t *options_table(cfg_callback_t on_value, cfg_validate_callback_t on_blo
 
 		append(opts, value_opt(row, on_value));
 	}
-	append_blocks(table.service, on_block);
+	append_blocks(table.service);
 	for (row = options_global; row->name != NULL; row++)
 		append(table.global, value_opt(row, on_value));
 	append(table.global, service);

@@ -51,11 +51,9 @@ extern const struct option options_service[];
 
 /*
  * The libconfuse table of a file. Every value is taken as text through
- * `on_value`, and `on_block` is called at the end of each nested block, so
- * that what libconfuse lets pass can be refused. Static memory; the table is
- * the same at each call.
+ * `on_value`. Static memory; the table is the same at each call.
  */
-cfg_opt_t *options_table(cfg_callback_t on_value, cfg_validate_callback_t on_block);
+cfg_opt_t *options_table(cfg_callback_t on_value);
 
 struct conf_service;
 

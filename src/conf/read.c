@@ -23,6 +23,7 @@ static struct {
 	struct report *report;
 	const char *path; /* of the file in hand */
 	unsigned file;	  /* its index */
+	cfg_t *cfg;	  /* of the file in hand */
 	unsigned n_values;
 	struct {
 		const cfg_opt_t *opt;
@@ -48,42 +49,39 @@ static void note_place(const cfg_t *cfg, const cfg_opt_t *opt)
 	reader.values[reader.n_values++].file = reader.file;
 }
 
-static void refuse_repetition(const cfg_t *cfg, const cfg_opt_t *opt, int first)
-{
-	report_add(reader.report, reader.path, (unsigned)cfg->line,
-		   "%s is written twice (first in line %u)", opt->name, reader.values[first].line);
-}
-
-/* libconfuse takes the last of several; here the second one is an error. */
+/* Called for each value; of a list the first one counts. */
 static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
-	int first = find_value(opt);
-
-	if (first < 0)
+	if (find_value(opt) < 0)
 		note_place(cfg, opt);
-	else if ((opt->flags & CFGF_LIST) == 0 || opt->nvalues <= 1)
-		refuse_repetition(cfg, opt, first);
 	*(const char **)result = value;
 	return 0;
 }
 
-/* A second block of a name would silently reset the first one. */
-static int on_block(cfg_t *cfg, cfg_opt_t *opt)
+/* A key of a block inside of this one is likely meant with the block around it. */
+static bool suggest_block(const cfg_t *cfg, const char *unknown, struct text *message)
 {
-	int first = find_value(opt);
+	for (const cfg_opt_t *opt = cfg->opts; opt->name != NULL; opt++) {
+		const cfg_opt_t *inner = opt->type == CFGT_SEC ? opt->subopts : NULL;
 
-	if (first >= 0)
-		refuse_repetition(cfg, opt, first);
-	else
-		note_place(cfg, opt);
-	return 0;
+		for (; inner != NULL && inner->name != NULL; inner++) {
+			if (strcmp(inner->name, unknown) != 0)
+				continue;
+			text_addf(message, "; it stands in a block %s { }", opt->name);
+			return true;
+		}
+	}
+	return false;
 }
 
 static void suggest(const cfg_t *cfg, const char *unknown, struct text *message)
 {
 	const char *best = NULL;
-	size_t best_distance = 3; /* more than two slips is another word */
+	/* more than two slips, or more than half of the word, is another word */
+	size_t best_distance = strlen(unknown) / 2 < 2 ? strlen(unknown) / 2 + 1 : 3;
 
+	if (suggest_block(cfg, unknown, message))
+		return;
 	for (const cfg_opt_t *opt = cfg->opts; opt->name != NULL; opt++) {
 		size_t distance = text_distance(unknown, opt->name);
 
@@ -94,6 +92,19 @@ static void suggest(const cfg_t *cfg, const char *unknown, struct text *message)
 	}
 	if (best != NULL)
 		text_addf(message, "; did you mean %s?", best);
+}
+
+/* Where we are: a block does not know its service, but that is the last one so far. */
+static void add_scope(cfg_t *cfg, struct text *message)
+{
+	unsigned n = cfg_size(reader.cfg, "service");
+
+	if (cfg == reader.cfg || n == 0)
+		return;
+	text_addf(message,
+		  "service \"%s\": ", cfg_title(cfg_getnsec(reader.cfg, "service", n - 1)));
+	if (cfg->title == NULL)
+		text_addf(message, "%s: ", cfg->name);
 }
 
 __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *format,
@@ -108,10 +119,7 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
 		char *name = raw + strlen(no_such);
 
 		name[strcspn(name, "'")] = '\0';
-		if (cfg->title != NULL)
-			text_addf(&message, "service \"%s\": ", cfg->title);
-		else if (strcmp(cfg->name, "root") != 0)
-			text_addf(&message, "%s: ", cfg->name);
+		add_scope(cfg, &message);
 		text_addf(&message, "unknown key %s", name);
 		suggest(cfg, name, &message);
 	} else {
@@ -119,6 +127,9 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
 	}
 	report_add(reader.report, reader.path, (unsigned)cfg->line, "%s", buf);
 }
+
+static const char writable[] =
+	"can be written by group or others, and preforkd runs as root (chmod go-w)";
 
 /* Non-blocking, so that a FIFO cannot hold us; a regular file does not care. */
 static int open_config(const char *path, struct report *report, size_t *size_r)
@@ -136,7 +147,7 @@ static int open_config(const char *path, struct report *report, size_t *size_r)
 	else if (st.st_size > FILE_SIZE_MAX)
 		wrong = "is larger than 1 MiB";
 	else if (geteuid() == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		wrong = "can be written by group or others, and preforkd runs as root (chmod go-w)";
+		wrong = writable;
 	if (wrong != NULL) {
 		report_add(report, path, 0, "%s", wrong);
 		close(fd);
@@ -208,7 +219,8 @@ static void read_one(char *path, struct report *report, struct read_result *resu
 	text = load_file(path, report, &size);
 	if (text == NULL || scan_text(text, size, path, report, &scan) < 0)
 		return;
-	cfg = cfg_init(options_table(on_value, on_block), CFGF_NONE);
+	cfg = cfg_init(options_table(on_value), CFGF_NONE);
+	reader.cfg = cfg;
 	cfg_set_error_function(cfg, on_error);
 	if (reader.file == 0) {
 		result->global.cfg = cfg;
@@ -246,12 +258,15 @@ static void read_services_d(const char *path, struct report *report, struct read
 {
 	const char *slash = strrchr(path, '/');
 	struct dirent **entries;
+	struct stat st;
 	char *directory;
 	int n;
 
 	if (asprintf(&directory, "%.*s/services.d", slash != NULL ? (int)(slash - path) : 1,
 		     slash != NULL ? path : ".") < 0)
 		abort();
+	if (geteuid() == 0 && stat(directory, &st) == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		report_add(report, directory, 0, "%s", writable);
 	n = scandir(directory, &entries, is_service_file, in_c_order);
 	if (n < 0 && errno != ENOENT)
 		report_add(report, directory, 0, "cannot be read: %s", strerror(errno));
@@ -287,9 +302,13 @@ bool read_value(const struct read_scope *scope, const struct option *option, uns
 	cfg_opt_t *opt = find_opt(scope, option);
 	int place = find_value(opt);
 
-	if (place < 0)
+	if (place < 0 && (option->kind != OPTION_LIST || (opt->flags & CFGF_MODIFIED) == 0))
 		return false;
 	*count_r = cfg_opt_size(opt);
+	/* of an empty list no line is known, only that it was written */
+	*origin_r = scope->where;
+	if (place < 0)
+		return true;
 	*origin_r = (struct conf_origin){ reader.values[place].file, reader.values[place].line };
 	return true;
 }

@@ -252,6 +252,8 @@ void resolve_service(struct compile *compile, struct conf_service *service)
 	if (triple_protocol(protocol, &spec->protocol) < 0)
 		compile_error(compile, service, "protocol",
 			      "\"%s\" is no name of /etc/protocols and no number", protocol);
+	if (spec->protocol == 0)
+		spec->protocol = triple_usual_protocol(spec->family, spec->type);
 	resolve_owner(compile, service);
 	resolve_address(compile, service);
 	resolve_identity(compile, service);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/repeat.h"
 #include "conf/report.h"
 
 #define DEPTH_MAX 16
@@ -12,10 +13,11 @@
 struct scanner {
 	char *at;
 	unsigned line;
-	bool in_word; /* // within a word is no comment */
+	const char *word; /* the one we are in, or NULL; // within it is no comment */
 	const char *file;
 	struct report *report;
 	struct scan *scan;
+	struct repeat *repeat;
 	unsigned depth;
 	unsigned open_line[DEPTH_MAX];
 };
@@ -38,8 +40,16 @@ static bool check_bytes(const char *text, size_t size, const char *file, struct 
 	return true;
 }
 
+static void end_word(struct scanner *s)
+{
+	if (s->word != NULL)
+		repeat_word(s->repeat, s->word, (size_t)(s->at - s->word), s->line);
+	s->word = NULL;
+}
+
 static void blank_line(struct scanner *s)
 {
+	end_word(s);
 	while (*s->at != '\0' && *s->at != '\n')
 		*s->at++ = ' ';
 }
@@ -101,8 +111,11 @@ static void check_escape(struct scanner *s)
 
 static void skip_string(struct scanner *s)
 {
-	char quote = *s->at++;
+	const char *start = s->at + 1;
+	char quote;
 
+	end_word(s);
+	quote = *s->at++;
 	while (*s->at != quote) {
 		if (*s->at == '\n' || *s->at == '\0') {
 			report_add(s->report, s->file, s->line, "this string has no closing %c",
@@ -118,6 +131,7 @@ static void skip_string(struct scanner *s)
 		}
 		s->at++;
 	}
+	repeat_word(s->repeat, start, (size_t)(s->at - start), s->line);
 	s->at++;
 }
 
@@ -128,6 +142,7 @@ static void open_brace(struct scanner *s)
 	if (s->depth < DEPTH_MAX)
 		s->open_line[s->depth] = s->line;
 	s->depth++;
+	repeat_open(s->repeat);
 }
 
 static void close_brace(struct scanner *s)
@@ -136,29 +151,33 @@ static void close_brace(struct scanner *s)
 		report_add(s->report, s->file, s->line, "} without {");
 	else
 		s->depth--;
+	repeat_close(s->repeat);
 }
 
 static bool starts_comment(const struct scanner *s, char second)
 {
-	return !s->in_word && s->at[0] == '/' && s->at[1] == second;
+	return s->word == NULL && s->at[0] == '/' && s->at[1] == second;
 }
 
-static void scan_other(struct scanner *s)
+static void scan_mark(struct scanner *s)
 {
-	char c = *s->at++;
+	char c;
 
+	end_word(s);
+	c = *s->at++;
 	if (c == '{')
 		open_brace(s);
 	else if (c == '}')
 		close_brace(s);
 	else if (c == '\n')
 		s->line++;
+	else if (c == '=')
+		repeat_equals(s->repeat);
 	else if (c == '*')
 		report_add(s->report, s->file, s->line, "* must stand in quotes: \"*\"");
 	else if (c == '+')
 		report_add(s->report, s->file, s->line,
 			   "+ must stand in quotes (and += is not offered: write the list once)");
-	s->in_word = strchr(" \t\n={}(),", c) == NULL;
 }
 
 static void scan_one(struct scanner *s)
@@ -171,15 +190,22 @@ static void scan_one(struct scanner *s)
 		skip_string(s);
 	} else if (s->at[0] == '$' && s->at[1] == '{') {
 		check_variable(s);
+		if (s->word == NULL)
+			s->word = s->at;
 		s->at += strcspn(s->at, "}\n");
 		s->at += *s->at == '}';
+	} else if (strchr(" \t\n={}(),*+", *s->at) != NULL) {
+		scan_mark(s);
 	} else {
-		scan_other(s);
+		if (s->word == NULL)
+			s->word = s->at;
+		s->at++;
 	}
 }
 
 int scan_text(char *text, size_t size, const char *file, struct report *report, struct scan *scan_r)
 {
+	static struct repeat repeat;
 	unsigned errors = report->errors;
 	struct scanner s = {
 		.at = text,
@@ -187,9 +213,11 @@ int scan_text(char *text, size_t size, const char *file, struct report *report, 
 		.file = file,
 		.report = report,
 		.scan = scan_r,
+		.repeat = &repeat,
 	};
 
 	scan_r->n_blocks = 0;
+	repeat_start(&repeat, file, report);
 	if (!check_bytes(text, size, file, report))
 		return -1;
 	while (*s.at != '\0')

@@ -22,7 +22,10 @@ _Noreturn static void wait_for_child(pid_t pid, int fd)
 		_exit(EX_OK);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE);
+	if (!WIFEXITED(status))
+		_exit(EX_SOFTWARE);
+	/* told to stop before it was up: it left in order, but there is no service */
+	_exit(WEXITSTATUS(status) != EX_OK ? WEXITSTATUS(status) : EX_UNAVAILABLE);
 }
 
 int daemon_start(void)

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sysexits.h>
+#include <systemd/sd-daemon.h>
 
 #include "base/log.h"
 #include "master/daemon.h"
@@ -49,6 +50,28 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 	(void)usec;
 	(void)data;
 	return 0;
+}
+
+/*
+ * Not sd_event_set_watchdog(3), which waits for a manager that does not read.
+ * Being called at all is what it proves: the loop goes round.
+ */
+static int on_watchdog(sd_event_source *source, uint64_t usec, void *data)
+{
+	const struct master *master = data;
+
+	(void)usec;
+	notify_watchdog();
+	sd_event_source_set_time_relative(source, master->watchdog_us / 2);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int add_watchdog(struct master *master)
+{
+	if (sd_watchdog_enabled(0, &master->watchdog_us) <= 0)
+		return 0;
+	return sd_event_add_time_relative(master->event, NULL, CLOCK_MONOTONIC, 0, 1000,
+					  on_watchdog, master);
 }
 
 static int on_round(sd_event_source *source, void *data)
@@ -100,7 +123,7 @@ int loop_setup(struct master *master)
 	if (r >= 0)
 		sd_event_source_unref(post);
 	if (r >= 0)
-		r = sd_event_set_watchdog(master->event, 1);
+		r = add_watchdog(master);
 	return r < 0 ? r : 0;
 }
 

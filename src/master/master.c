@@ -68,6 +68,13 @@ static void clean_up(struct master *master)
 {
 	account_close(master, true);
 	listeners_sweep(master);
+	/* those that even SIGKILL did not end */
+	while (master->retired != NULL) {
+		struct generation *left = master->retired;
+
+		master->retired = left->next;
+		generation_free(left);
+	}
 	loop_free(master);
 	lock_release(&master->pidfile_fd);
 	lock_release(&master->lock_fd);

@@ -18,6 +18,11 @@ static void send_message(const char *message)
 		(void)fd_send_datagram(path, &part, 1);
 }
 
+void notify_watchdog(void)
+{
+	send_message("WATCHDOG=1");
+}
+
 void notify_ready(void)
 {
 	send_message("READY=1");

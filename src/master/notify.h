@@ -9,6 +9,9 @@
 
 struct master;
 
+/* WATCHDOG=1. */
+void notify_watchdog(void);
+
 /* READY=1, which also ends a RELOADING, whatever came of it. */
 void notify_ready(void);
 

@@ -102,16 +102,6 @@ void pool_spawned(struct pool *pool, unsigned seat, long long now_ms)
 	enter(&pool->seats[seat], SEAT_STARTING, now_ms);
 }
 
-static bool is_healthy(const struct pool *pool, long long now_ms)
-{
-	for (unsigned i = 0; i < pool->n_seats; i++) {
-		if (pool->seats[i].phase == SEAT_READY &&
-		    now_ms - pool->seats[i].since_ms >= POOL_USEFUL_MS)
-			return true;
-	}
-	return false;
-}
-
 /*
  * The delay doubles with each failure in a row: 100 ms, 200 ms, ... 60 s.
  * Several workers that die together, before the next try, are one failure.
@@ -120,10 +110,12 @@ static void fail(struct pool *pool, long long now_ms)
 {
 	long long delay_ms = POOL_BACKOFF_MIN_MS;
 
+	bool recovered = pool->proven && now_ms - pool->proven_ms >= POOL_USEFUL_MS;
+
 	pool->proven = false;
 	if (now_ms < pool->not_before_ms)
 		return;
-	if (is_healthy(pool, now_ms))
+	if (recovered)
 		pool->failures = 0;
 	for (unsigned i = 0; i < pool->failures && delay_ms < POOL_BACKOFF_MAX_MS; i++)
 		delay_ms *= 2;
@@ -144,6 +136,8 @@ void pool_ready(struct pool *pool, unsigned seat, long long now_ms)
 	if (pool->seats[seat].phase != SEAT_STARTING)
 		return;
 	pool->seats[seat].was_ready = true;
+	if (!pool->proven)
+		pool->proven_ms = now_ms;
 	pool->proven = true;
 	enter(&pool->seats[seat], SEAT_READY, now_ms);
 }

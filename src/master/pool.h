@@ -55,7 +55,8 @@ struct pool {
 	long long drain_ms;
 	unsigned failures;	 /* starts in a row that came to nothing */
 	long long not_before_ms; /* no spawn earlier */
-	bool proven;		 /* a worker was ready since the last failure */
+	bool proven;		 /* a worker was ready since the last failure, */
+	long long proven_ms;	 /* at this moment */
 };
 
 enum pool_action { POOL_WAIT, POOL_DO_SPAWN, POOL_DO_STOP, POOL_DO_KILL };

@@ -180,9 +180,14 @@ static void obey_signals(struct master *master)
 		reload_reopen_log(master);
 	}
 	/* one at a time; a HUP during a reload starts another one after it */
-	if (master->reload_wanted && !master->reloading && master->starting == NULL) {
+	if (master->reloading || master->starting != NULL || master->load_exit != NULL)
+		return;
+	if (master->reload_wanted) {
 		master->reload_wanted = false;
 		reload_begin(master);
+	} else if (master->respawn_wanted) {
+		master->respawn_wanted = false;
+		reload_respawn(master);
 	}
 }
 

@@ -75,14 +75,16 @@ static void on_loaded(struct master *master)
 	master->load_exit = sd_event_source_disable_unref(master->load_exit);
 	master->load_timer = sd_event_source_disable_unref(master->load_timer);
 	result = conf_load_end(&master->load);
-	if (result.conf == NULL) {
+	if (!master->reloading) {
+		/* out of time, and reported as such already */
+	} else if (result.conf == NULL) {
 		reload_log_errors(result.errors != NULL ? result.errors : "out of memory");
 		reload_end(master, "the config has errors");
-	} else if (master->stopping != STOP_NOT) {
-		conf_unref(result.conf);
-	} else {
-		build(master, result.conf);
+	} else if (master->stopping == STOP_NOT) {
+		build(master, conf_ref(result.conf));
 	}
+	if (result.conf != NULL)
+		conf_unref(result.conf);
 	free(result.errors);
 }
 
@@ -95,11 +97,17 @@ static int on_load_exit(sd_event_source *source, int fd, uint32_t events, void *
 	return 0;
 }
 
+/* A process that hangs in the kernel does not even die at once: it is reaped when it does. */
 static int on_load_timeout(sd_event_source *source, uint64_t usec, void *data)
 {
+	struct master *master = data;
+
 	(void)source;
 	(void)usec;
-	on_loaded(data);
+	conf_load_kill(&master->load);
+	log_error("config_error", KV("error", "reading it took too long"),
+		  KV("limit_ms", CONF_LOAD_MS));
+	reload_end(master, "the config could not be read in time");
 	return 0;
 }
 
@@ -121,19 +129,25 @@ void reload_begin(struct master *master)
 		r = sd_event_add_time_relative(master->event, &master->load_timer, CLOCK_MONOTONIC,
 					       CONF_LOAD_MS * 1000ULL, 1000, on_load_timeout,
 					       master);
-	if (r < 0)
+	if (r < 0) {
+		conf_load_kill(&master->load);
 		on_loaded(master);
+	}
 }
 
 void reload_reopen_log(struct master *master)
 {
-	int status;
-
 	if (log_reopen() < 0) {
 		log_error("log_failed", KV("error", strerror(errno)));
 		return;
 	}
 	log_notice("log_reopened");
-	if (log_is_file() && master->starting == NULL && !master->reloading)
-		(void)generation_build(master, conf_ref(master->current->conf), &status);
+	master->respawn_wanted = log_is_file();
+}
+
+void reload_respawn(struct master *master)
+{
+	int status;
+
+	(void)generation_build(master, conf_ref(master->current->conf), &status);
 }

@@ -19,11 +19,11 @@ void reload_begin(struct master *master);
 /* The new generation was committed (why NULL), or the reload is refused because of why. */
 void reload_end(struct master *master, const char *why);
 
-/*
- * Open the log again and replace the workers, which cannot open it themselves,
- * by a new generation of the same conf.
- */
+/* Open the log again; the workers, which cannot do it themselves, are to be replaced then. */
 void reload_reopen_log(struct master *master);
+
+/* Replace the workers by a new generation of the same conf. */
+void reload_respawn(struct master *master);
 
 /* Let log and level follow a conf and the command line. -1 with errno: cannot be opened. */
 int reload_apply_log(const struct master *master, const struct conf *conf);

@@ -23,6 +23,7 @@ _Noreturn static void become_worker(struct service_pool *pool, unsigned seat, pi
 		.service = pool->service,
 		.board = pool->board,
 		.listener = pool->listener->listener.fd,
+		.detach = pool->generation->master->daemon_fd >= 0,
 		.ready_fd = ready_fd,
 		.master = master,
 		.index = seat,

@@ -83,6 +83,7 @@ struct master {
 	/* the world */
 	sd_event *event;
 	sd_event_source *timer;
+	uint64_t watchdog_us;	     /* what the service manager wants; 0: nothing */
 	int watch_fd;		     /* of watch.c; the loop's */
 	struct generation *current;  /* NULL before the first is ready */
 	struct generation *starting; /* being started by start or reload */
@@ -94,7 +95,7 @@ struct master {
 	int pidfile_fd;
 
 	/* facts set by signals */
-	bool reload_wanted, reopen_wanted;
+	bool reload_wanted, reopen_wanted, respawn_wanted;
 	enum master_stop stop_wanted;
 
 	/* a reload on its way */

@@ -25,7 +25,7 @@ static void unix_text(const struct sockaddr_un *addr, socklen_t length, struct t
 		name[0] = '@';
 		/* what follows a NUL inside of an abstract name is not shown */
 	}
-	text_add_escaped(text, name, "");
+	text_add(text, name);
 }
 
 const char *address_text(const struct sockaddr_storage *addr, socklen_t length,

@@ -12,7 +12,8 @@
 /*
  * Write an address as text: 127.0.0.1:80, [::1]:80, /run/x.sock, @abstract, or
  * "unnamed" (a unix peer without a name). Never fails and trusts nothing: a
- * length or family that makes no sense gives "unknown". Returns buf.
+ * length or family that makes no sense gives "unknown". A unix name is as it is:
+ * who prints it must escape it. Returns buf.
  */
 const char *address_text(const struct sockaddr_storage *addr, socklen_t length,
 			 char buf[ADDRESS_TEXT_MAX]);

@@ -78,6 +78,13 @@ static const struct row *find_row(int family, int type)
 	return NULL;
 }
 
+int triple_usual_protocol(int family, int type)
+{
+	const struct row *row = find_row(family, type);
+
+	return row != NULL ? row->protocol : 0;
+}
+
 const char *triple_protocol_name(int family, int type, int protocol)
 {
 	const struct row *row = find_row(family, type);

@@ -33,6 +33,9 @@ const char *triple_word(const struct triple_word *words, long long number);
  */
 int triple_protocol(const char *text, int *protocol_r);
 
+/* What protocol 0 means for family and type; 0 where there is nothing to choose. */
+int triple_usual_protocol(int family, int type);
+
 /*
  * The protocol to show for a socket: that of the table where `protocol` is 0,
  * as "tcp" for inet + stream; "none" for unix.

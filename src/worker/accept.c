@@ -57,7 +57,7 @@ int serve_connections(struct serve *serve)
 {
 	struct slot *slot = serve->slot;
 
-	while (!stop_retiring()) {
+	while (stop_may_take()) {
 		int fd;
 
 		slot->peer_length = sizeof(slot->peer);
@@ -65,6 +65,7 @@ int serve_connections(struct serve *serve)
 			     SOCK_CLOEXEC);
 		if (fd >= 0) {
 			serve->trouble = 0;
+			stop_took(1);
 			serve_one(serve, fd);
 			continue;
 		}

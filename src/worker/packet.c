@@ -155,13 +155,14 @@ static void serve_batch(struct serve *serve, unsigned n)
 int serve_datagrams(struct serve *serve, const uint16_t *own_ports, unsigned n_own_ports)
 {
 	guard_setup(own_ports, n_own_ports);
-	while (!stop_retiring()) {
+	while (stop_may_take()) {
 		int n;
 
 		prepare();
 		n = recvmmsg(serve->listener, received, BATCH, MSG_WAITFORONE, NULL);
 		if (n > 0) {
 			serve->trouble = 0;
+			stop_took(n);
 			serve_batch(serve, (unsigned)n);
 			continue;
 		}

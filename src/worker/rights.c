@@ -18,11 +18,12 @@
  */
 static int empty_bounding_set(void)
 {
-	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return errno == EPERM ? 0 : -1;
-	}
-	return 0;
+	unsigned long cap = 0;
+
+	while (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+		cap++;
+	/* EINVAL: that was the last one */
+	return errno == EINVAL || errno == EPERM ? 0 : -1;
 }
 
 /* An unprivileged master may have ambient capabilities; its workers shall not. */

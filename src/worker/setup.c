@@ -109,7 +109,7 @@ static void setup_signals(const struct worker_seat *seat)
 {
 	if (deadline_setup() < 0)
 		give_up(seat, "timer_create", WORKER_EXIT_SETUP);
-	if (stop_setup(seat->listener) < 0)
+	if (stop_setup(seat->listener, (int)seat->service->backlog) < 0)
 		give_up(seat, "signals", WORKER_EXIT_SETUP);
 }
 

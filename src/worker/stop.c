@@ -2,33 +2,79 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct {
-	int listener;
-	volatile sig_atomic_t retiring, draining;
+	int listener, queue_max;
+	volatile sig_atomic_t retiring, draining, budget;
 } stop;
+
+static void retire(void)
+{
+	stop.retiring = 1;
+	dup3(STDIN_FILENO, stop.listener, O_CLOEXEC);
+}
 
 static void on_retire(int signal_number)
 {
 	int saved = errno;
 
 	(void)signal_number;
-	stop.retiring = 1;
-	dup3(STDIN_FILENO, stop.listener, O_CLOEXEC);
+	retire();
 	errno = saved;
 }
 
+/* How many wait: of TCP the kernel tells, elsewhere at most as many as fit. */
+static int queue_length(void)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(stop.listener, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+		return stop.queue_max;
+	return (int)info.tcpi_unacked;
+}
+
+static bool queue_is_empty(void)
+{
+	struct pollfd readable = { .fd = stop.listener, .events = POLLIN };
+
+	return poll(&readable, 1, 0) == 0;
+}
+
+/* The master repeats the signal; what counts is what waited at the first one. */
 static void on_drain(int signal_number)
 {
 	int saved = errno;
 
 	(void)signal_number;
-	stop.draining = 1;
-	fcntl(stop.listener, F_SETFL, O_RDWR | O_NONBLOCK);
+	if (stop.retiring == 0 && queue_is_empty()) {
+		retire();
+	} else if (stop.draining == 0) {
+		stop.budget = queue_length();
+		stop.draining = 1;
+		fcntl(stop.listener, F_SETFL, O_RDWR | O_NONBLOCK);
+	}
 	errno = saved;
+}
+
+bool stop_may_take(void)
+{
+	if (stop.retiring != 0)
+		return false;
+	return stop.draining == 0 || stop.budget > 0;
+}
+
+void stop_took(int n)
+{
+	if (stop.draining != 0)
+		stop.budget -= n;
 }
 
 static int handle(int signal_number, void (*handler)(int))
@@ -40,11 +86,12 @@ static int handle(int signal_number, void (*handler)(int))
 	return sigaction(signal_number, &action, NULL);
 }
 
-int stop_setup(int listener)
+int stop_setup(int listener, int queue_max)
 {
 	sigset_t none;
 
 	stop.listener = listener;
+	stop.queue_max = queue_max;
 	/* a terminal's Ctrl-C and hang-up are the master's business */
 	if (handle(SIGINT, SIG_IGN) < 0 || handle(SIGQUIT, SIG_IGN) < 0 ||
 	    handle(SIGHUP, SIG_IGN) < 0 || handle(SIGUSR2, SIG_IGN) < 0 ||

@@ -5,9 +5,12 @@
  *	         /dev/null over the listening descriptor, so that an accept(2)
  *	         that is about to begin fails at once (ENOTSOCK), and one that
  *	         waits returns with EINTR.
- *	SIGUSR1  drain: nobody else will serve the queue. The handler makes the
- *	         listener non-blocking; the worker leaves when it is empty. The flag
- *	         is shared by all who have the socket, and they all drain.
+ *	SIGUSR1  drain: nobody else will serve the queue. If it is empty that is
+ *	         the same as to retire, so that a busy worker does not keep the
+ *	         socket open for newcomers. Else the handler makes the listener
+ *	         non-blocking, and the worker takes as many as waited at that
+ *	         moment, or leaves earlier when the queue is empty. The flag is
+ *	         shared by all who have the socket, and they all drain.
  */
 #ifndef PREFORKD_WORKER_STOP_H
 #define PREFORKD_WORKER_STOP_H
@@ -16,14 +19,21 @@
 
 /*
  * Install the handlers for this listener and unblock all signals; standard input
- * must be /dev/null by now. 0, or -1 with errno.
+ * must be /dev/null by now. queue_max: what may wait in its queue at most. 0, or
+ * -1 with errno.
  */
-int stop_setup(int listener);
+int stop_setup(int listener, int queue_max);
 
 /* Told to retire: take no more. */
 bool stop_retiring(void);
 
 /* Told to drain: take what is there, wait for nothing. */
 bool stop_draining(void);
+
+/* Before taking the next one: false if those that waited when the drain began are served. */
+bool stop_may_take(void);
+
+/* n were taken. */
+void stop_took(int n);
 
 #endif

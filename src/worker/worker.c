@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "conf/conf.h"
 #include "handler/handlers.h"
 #include "net/triple.h"
@@ -31,6 +32,14 @@ const char *worker_exit_text(int status)
 	}
 }
 
+/* Who started us with -D shall not wait for us to close its pipe or terminal. */
+static void detach(void)
+{
+	if (log_is_stderr())
+		(void)log_open("syslog");
+	dup2(STDIN_FILENO, STDERR_FILENO);
+}
+
 static void say_ready(int ready_fd)
 {
 	/* if the master does not hear it, it is gone, and so shall we be */
@@ -51,6 +60,8 @@ _Noreturn void worker_run(const struct worker_seat *seat)
 
 	assert(serve.handler != NULL);
 	setup_worker(seat, serve.handler, &serve.slot, &serve.state);
+	if (seat->detach)
+		detach();
 	say_ready(seat->ready_fd);
 	if (triple_accepts((int)seat->service->type))
 		status = serve_connections(&serve);

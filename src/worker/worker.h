@@ -4,6 +4,7 @@
 #ifndef PREFORKD_WORKER_WORKER_H
 #define PREFORKD_WORKER_WORKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,6 +22,7 @@ struct worker_seat {
 		*own_ports; /* of all our datagram services, which shall not talk to each other */
 	unsigned n_own_ports;
 	int listener;
+	bool detach;  /* after READY standard error is nobody's any more (-D) */
 	int ready_fd; /* one byte written here means READY; then it is closed */
 	pid_t master; /* who our parent must be */
 };

@@ -6,13 +6,16 @@
  * In the text, line feeds are written as "|" and other control bytes as "?". It plays the service manager, the journal
  * or syslog in tests; SIGSTOP makes it a reader that is stuck. "bound" is the first line, when it can be sent to.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1 // struct ucred
+#endif
 #include <err.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>

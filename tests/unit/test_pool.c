@@ -74,6 +74,7 @@ static struct world normalize(const struct world *world, long long now_ms)
 
 	n.pool.seats = NULL;
 	n.pool.failures = n.pool.failures > 3 ? 3 : n.pool.failures;
+	n.pool.proven_ms = n.pool.proven && now_ms - n.pool.proven_ms >= POOL_USEFUL_MS;
 	n.pool.not_before_ms = relative(n.pool.not_before_ms, now_ms);
 	if (n.pool.not_before_ms > 400)
 		n.pool.not_before_ms = 400;
@@ -397,7 +398,7 @@ static void story_of_a_retirement(void)
 	CHECK(pool_next(pool, now_ms + 100000).action == POOL_WAIT);
 }
 
-/* Several that die together are one failure; a healthy pool forgets old ones. */
+/* Several that die together are one failure. */
 static void story_of_a_bad_moment(void)
 {
 	struct world world = new_world(3);
@@ -411,9 +412,33 @@ static void story_of_a_bad_moment(void)
 	pool_exited(pool, 1, crash, 1);
 	pool_exited(pool, 2, crash, 1);
 	CHECK(pool->failures == 1 && pool->not_before_ms == 1 + POOL_BACKOFF_MIN_MS);
-	pool_spawned(pool, 1, 5000);
-	pool_exited(pool, 1, crash, 5000);
-	CHECK(pool->not_before_ms == 5000 + POOL_BACKOFF_MIN_MS);
+}
+
+/* Healthy siblings do not make a seat that cannot start try faster. */
+static void story_of_one_bad_seat(void)
+{
+	struct world world = new_world(2);
+	struct pool *pool = pool_of(&world);
+	const struct pool_exit crash = { .own_fault = true };
+	long long now_ms = 0;
+
+	pool_spawned(pool, 0, 0);
+	pool_ready(pool, 0, 0);
+	for (long long delay_ms = POOL_BACKOFF_MIN_MS; delay_ms < 5000; delay_ms *= 2) {
+		pool_spawned(pool, 1, now_ms);
+		pool_exited(pool, 1, crash, now_ms);
+		CHECK(pool->not_before_ms == now_ms + delay_ms);
+		now_ms += 5000;
+		CHECK(pool_next(pool, now_ms).action == POOL_DO_SPAWN);
+	}
+	/* one that started and stayed ends the row of failures */
+	pool_spawned(pool, 1, now_ms);
+	pool_ready(pool, 1, now_ms);
+	now_ms += POOL_USEFUL_MS;
+	pool_exited(pool, 0, crash, now_ms);
+	pool_spawned(pool, 0, now_ms);
+	pool_exited(pool, 0, crash, now_ms);
+	CHECK(pool->not_before_ms == now_ms + POOL_BACKOFF_MIN_MS);
 }
 
 int main(void)
@@ -425,6 +450,7 @@ int main(void)
 	story_of_a_massacre();
 	story_of_a_retirement();
 	story_of_a_bad_moment();
+	story_of_one_bad_seat();
 	for (unsigned n = 1; n <= SEATS_MAX; n++)
 		walk(n);
 	free(queue);

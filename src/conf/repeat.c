@@ -1,0 +1,98 @@
+#include "conf/repeat.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/report.h"
+
+void repeat_start(struct repeat *repeat, const char *file, struct report *report)
+{
+	*repeat = (struct repeat){ .file = file, .report = report, .n_blocks = 1 };
+}
+
+void repeat_word(struct repeat *repeat, const char *start, size_t length, unsigned line)
+{
+	repeat->before = repeat->last;
+	repeat->last = (struct repeat_word){ start, length, line };
+	repeat->after_equals = false;
+}
+
+/* The file as "service "x": block." where we are in one. */
+static void add_place(const struct repeat *repeat, char *buf, size_t size)
+{
+	const struct repeat_word *title = &repeat->title, *block = &repeat->level[1].name;
+
+	buf[0] = '\0';
+	if (repeat->depth == 1)
+		snprintf(buf, size, "service \"%.*s\": ", (int)title->length, title->start);
+	else if (repeat->depth > 1)
+		snprintf(buf, size, "service \"%.*s\": %.*s.", (int)title->length, title->start,
+			 (int)block->length, block->start);
+}
+
+static void refuse(const struct repeat *repeat, struct repeat_word word, unsigned first_line)
+{
+	char place[128];
+
+	add_place(repeat, place, sizeof(place));
+	report_add(repeat->report, repeat->file, word.line,
+		   "%s%.*s: is written twice (first in line %u)", place, (int)word.length,
+		   word.start, first_line);
+}
+
+/* Look for the word among those of its block, and note it. */
+static void note(struct repeat *repeat, unsigned block, struct repeat_word word)
+{
+	for (unsigned i = 0; i < repeat->n_keys; i++) {
+		const struct repeat_word *other = &repeat->keys[i].word;
+
+		if (repeat->keys[i].block == block && other->length == word.length &&
+		    memcmp(other->start, word.start, word.length) == 0) {
+			refuse(repeat, word, other->line);
+			return;
+		}
+	}
+	if (repeat->n_keys == REPEAT_KEYS_MAX)
+		return;
+	repeat->keys[repeat->n_keys].block = block;
+	repeat->keys[repeat->n_keys++].word = word;
+}
+
+/* The number of the block we are in; the top level has 0. */
+static unsigned present_block(const struct repeat *repeat)
+{
+	unsigned depth = repeat->depth;
+
+	return depth == 0 || depth > REPEAT_DEPTH_MAX ? 0 : repeat->level[depth - 1].block;
+}
+
+void repeat_equals(struct repeat *repeat)
+{
+	if (repeat->last.length > 0)
+		note(repeat, present_block(repeat), repeat->last);
+	repeat->after_equals = true;
+}
+
+/* At the top level stand services, whose titles conf/check.c compares over all files. */
+void repeat_open(struct repeat *repeat)
+{
+	unsigned depth = repeat->depth;
+
+	if (depth == 0)
+		repeat->title = repeat->last;
+	else if (!repeat->after_equals && depth < REPEAT_DEPTH_MAX)
+		note(repeat, present_block(repeat), repeat->last);
+	if (depth < REPEAT_DEPTH_MAX) {
+		repeat->level[depth].block = repeat->n_blocks++;
+		repeat->level[depth].name = repeat->last;
+	}
+	repeat->depth++;
+	repeat->after_equals = false;
+}
+
+void repeat_close(struct repeat *repeat)
+{
+	if (repeat->depth > 0)
+		repeat->depth--;
+	repeat->last = (struct repeat_word){ 0 };
+}
