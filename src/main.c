@@ -220,7 +220,7 @@ int main(int argc, char **argv)
 	const struct conf *conf;
 	const char *path;
 
-	/* who started us may have left us anything: no descriptors, a strange umask, SIGCHLD ignored */
+	/* who started us may have closed 0-2, set a strange umask, ignored SIGCHLD */
 	if (fd_fill_standard() < 0)
 		return EX_OSERR;
 	umask(0022);

@@ -209,8 +209,8 @@ unix_queue_is() {
 	start_daemon
 	worker=$(workers_of "$MASTER" | head -n 1)
 	# who is held by a tracer stays as a dead file server would hold it
-	beside "$BATS_TEST_TMPDIR/strace" strace -qq -p "$worker" -e trace=fcntl,dup2 \
-		-e inject=fcntl,dup2:delay_enter=20000000
+	beside "$BATS_TEST_TMPDIR/strace" strace -qq -p "$worker" -e trace=poll,dup3 \
+		-e inject=poll,dup3:delay_enter=20000000
 	wait_for 10 "strace" is_traced "$worker"
 	begin=$(now_ms)
 	kill -TERM "$MASTER"

@@ -165,9 +165,7 @@ static char *explain_death(const siginfo_t *info, bool out_of_time)
 	char *text = NULL;
 
 	if (out_of_time)
-		(void)!asprintf(
-			&text, "reading the config took longer than %d s (a silent name server?)\n",
-			CONF_LOAD_MS / 1000);
+		text = strdup(CONF_LOAD_TOO_LONG "\n");
 	else if (info->si_code == CLD_EXITED)
 		(void)!asprintf(&text, "reading the config failed with status %d\n",
 				info->si_status);

@@ -20,6 +20,7 @@
 struct conf;
 
 #define CONF_LOAD_MS 2000 /* after this the child is killed */
+#define CONF_LOAD_TOO_LONG "reading the config took longer than 2 s (a silent name server?)"
 
 /* A config that is being read. */
 struct conf_load {

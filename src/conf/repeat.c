@@ -5,9 +5,12 @@
 
 #include "conf/report.h"
 
+#define TOP_LEVEL 0 /* numbers of blocks: the keys of the top level, */
+#define TITLES 1    /* and the titles of services, which are no keys */
+
 void repeat_start(struct repeat *repeat, const char *file, struct report *report)
 {
-	*repeat = (struct repeat){ .file = file, .report = report, .n_blocks = 1 };
+	*repeat = (struct repeat){ .file = file, .report = report, .n_blocks = TITLES + 1 };
 }
 
 void repeat_word(struct repeat *repeat, const char *start, size_t length, unsigned line)
@@ -30,14 +33,16 @@ static void add_place(const struct repeat *repeat, char *buf, size_t size)
 			 (int)block->length, block->start);
 }
 
-static void refuse(const struct repeat *repeat, struct repeat_word word, unsigned first_line)
+static void refuse(const struct repeat *repeat, unsigned block, struct repeat_word word,
+		   unsigned first_line)
 {
 	char place[128];
 
 	add_place(repeat, place, sizeof(place));
 	report_add(repeat->report, repeat->file, word.line,
-		   "%s%.*s: is written twice (first in line %u)", place, (int)word.length,
-		   word.start, first_line);
+		   block == TITLES ? "%sservice \"%.*s\": is written twice (first in line %u)" :
+				     "%s%.*s: is written twice (first in line %u)",
+		   place, (int)word.length, word.start, first_line);
 }
 
 /* Look for the word among those of its block, and note it. */
@@ -48,7 +53,7 @@ static void note(struct repeat *repeat, unsigned block, struct repeat_word word)
 
 		if (repeat->keys[i].block == block && other->length == word.length &&
 		    memcmp(other->start, word.start, word.length) == 0) {
-			refuse(repeat, word, other->line);
+			refuse(repeat, block, word, other->line);
 			return;
 		}
 	}
@@ -58,12 +63,14 @@ static void note(struct repeat *repeat, unsigned block, struct repeat_word word)
 	repeat->keys[repeat->n_keys++].word = word;
 }
 
-/* The number of the block we are in; the top level has 0. */
+/* The number of the block we are in. */
 static unsigned present_block(const struct repeat *repeat)
 {
 	unsigned depth = repeat->depth;
 
-	return depth == 0 || depth > REPEAT_DEPTH_MAX ? 0 : repeat->level[depth - 1].block;
+	if (depth == 0 || depth > REPEAT_DEPTH_MAX)
+		return TOP_LEVEL;
+	return repeat->level[depth - 1].block;
 }
 
 void repeat_equals(struct repeat *repeat)
@@ -73,15 +80,16 @@ void repeat_equals(struct repeat *repeat)
 	repeat->after_equals = true;
 }
 
-/* At the top level stand services, whose titles conf/check.c compares over all files. */
 void repeat_open(struct repeat *repeat)
 {
 	unsigned depth = repeat->depth;
 
-	if (depth == 0)
+	if (depth == 0) {
 		repeat->title = repeat->last;
-	else if (!repeat->after_equals && depth < REPEAT_DEPTH_MAX)
+		note(repeat, TITLES, repeat->title);
+	} else if (!repeat->after_equals && depth < REPEAT_DEPTH_MAX) {
 		note(repeat, present_block(repeat), repeat->last);
+	}
 	if (depth < REPEAT_DEPTH_MAX) {
 		repeat->level[depth].block = repeat->n_blocks++;
 		repeat->level[depth].name = repeat->last;

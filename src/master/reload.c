@@ -105,8 +105,7 @@ static int on_load_timeout(sd_event_source *source, uint64_t usec, void *data)
 	(void)source;
 	(void)usec;
 	conf_load_kill(&master->load);
-	log_error("config_error", KV("error", "reading it took too long"),
-		  KV("limit_ms", CONF_LOAD_MS));
+	log_error("config_error", KV("error", CONF_LOAD_TOO_LONG));
 	reload_end(master, "the config could not be read in time");
 	return 0;
 }
