@@ -200,8 +200,14 @@ file_is_ready_or_gone() {
 	# not for everybody to read, and appended to at the next start
 	[ "$(stat -c %a "$FILE")" = 640 ]
 	start_with_file
+	# the one of the first life is there already
+	wait_for 20 "the second event=ready" ready_again
 	stop_daemon
 	[ "$(log_count 'event=listening')" -eq 2 ]
+}
+
+ready_again() {
+	[ "$(log_count 'event=ready')" -eq 2 ]
 }
 
 @test "after a rotation and USR1 the old file gets no more, the new one everything, from workers, too" {

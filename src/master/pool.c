@@ -176,11 +176,8 @@ void pool_exited(struct pool *pool, unsigned seat_index, struct pool_exit how, l
 	struct seat *seat = &pool->seats[seat_index];
 
 	assert(seat->phase != SEAT_EMPTY);
-	if (seat->phase == SEAT_STARTING || seat->phase == SEAT_READY) {
-		if (was_useless(seat, how, now_ms))
-			fail(pool, now_ms);
-		else
-			pool->failures = 0;
-	}
+	if ((seat->phase == SEAT_STARTING || seat->phase == SEAT_READY) &&
+	    was_useless(seat, how, now_ms))
+		fail(pool, now_ms);
 	enter(seat, SEAT_EMPTY, now_ms);
 }

@@ -61,8 +61,9 @@ static void note_info(const struct cmsghdr *cmsg, struct sockaddr_storage *addr)
 /* The address a message was sent to, without port; AF_UNSPEC if it is not known. */
 static struct sockaddr_storage destination(struct msghdr *message)
 {
-	struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
+	struct sockaddr_storage addr;
 
+	memset(&addr, 0, sizeof(addr));
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(message); cmsg != NULL;
 	     cmsg = CMSG_NXTHDR(message, cmsg))
 		note_info(cmsg, &addr);

@@ -45,12 +45,15 @@ static socklen_t parse(char *text, union address *a)
 	*colon = 0;
 	if (*text == '[') {
 		colon[-1] = 0;
-		a->in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons((unsigned short)atoi(colon + 1)) };
+		a->in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
+						.sin6_port =
+							htons((unsigned short)atoi(colon + 1)) };
 		if (inet_pton(AF_INET6, text + 1, &a->in6.sin6_addr) != 1)
 			errx(64, "%s: no IPv6 address", text);
 		return sizeof(a->in6);
 	}
-	a->in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(colon + 1)) };
+	a->in = (struct sockaddr_in){ .sin_family = AF_INET,
+				      .sin_port = htons((unsigned short)atoi(colon + 1)) };
 	if (inet_pton(AF_INET, text, &a->in.sin_addr) != 1)
 		errx(64, "%s: no IPv4 address", text);
 	return sizeof(a->in);
@@ -61,11 +64,14 @@ static void print(const union address *a, ssize_t length)
 	char host[INET6_ADDRSTRLEN];
 
 	if (a->any.sa_family == AF_INET)
-		printf("from=%s:%d", inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host)), ntohs(a->in.sin_port));
+		printf("from=%s:%d", inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host)),
+		       ntohs(a->in.sin_port));
 	else if (a->any.sa_family == AF_INET6)
-		printf("from=[%s]:%d", inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof(host)), ntohs(a->in6.sin6_port));
+		printf("from=[%s]:%d", inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof(host)),
+		       ntohs(a->in6.sin6_port));
 	else
-		printf("from=%s%s", a->un.sun_path[0] ? "" : "@", a->un.sun_path + !a->un.sun_path[0]);
+		printf("from=%s%s", a->un.sun_path[0] ? "" : "@",
+		       a->un.sun_path + !a->un.sun_path[0]);
 	printf(" length=%zd\n", length);
 }
 
@@ -81,11 +87,20 @@ int main(int argc, char **argv)
 
 	while ((option = getopt(argc, argv, "c:w:f:o:")) != -1) {
 		switch (option) {
-		case 'c': count = atol(optarg); break;
-		case 'w': wait_ms = atoi(optarg); break;
-		case 'f': from_text = optarg; break;
-		case 'o': file = optarg; break;
-		default: return 64;
+		case 'c':
+			count = atol(optarg);
+			break;
+		case 'w':
+			wait_ms = atoi(optarg);
+			break;
+		case 'f':
+			from_text = optarg;
+			break;
+		case 'o':
+			file = optarg;
+			break;
+		default:
+			return 64;
 		}
 	}
 	if (optind >= argc)
@@ -121,7 +136,8 @@ int main(int argc, char **argv)
 			err(71, "recvfrom");
 		print(&from, length);
 		out = file ? fopen(file, "a") : NULL;
-		if (out && (fwrite(buffer, 1, (size_t)length, out) != (size_t)length || fclose(out)))
+		if (out &&
+		    (fwrite(buffer, 1, (size_t)length, out) != (size_t)length || fclose(out)))
 			err(71, "%s", file);
 	}
 	return got ? 0 : 1;

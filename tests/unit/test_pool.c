@@ -414,6 +414,24 @@ static void story_of_a_bad_moment(void)
 	CHECK(pool->failures == 1 && pool->not_before_ms == 1 + POOL_BACKOFF_MIN_MS);
 }
 
+/* A worker that was of use and dies meanwhile does not end the row of failures. */
+static void story_of_a_death_among_failures(void)
+{
+	struct world world = new_world(2);
+	struct pool *pool = pool_of(&world);
+	const struct pool_exit killed = { 0 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		pool_spawned(pool, i, 0);
+		pool_ready(pool, i, 0);
+	}
+	pool_exited(pool, 0, killed, 5000);
+	pool_spawn_failed(pool, 5000);
+	pool_exited(pool, 1, killed, 5001);
+	pool_spawn_failed(pool, 5100);
+	CHECK(pool->not_before_ms == 5100 + 2 * POOL_BACKOFF_MIN_MS);
+}
+
 /* Healthy siblings do not make a seat that cannot start try faster. */
 static void story_of_one_bad_seat(void)
 {
@@ -451,6 +469,7 @@ int main(void)
 	story_of_a_retirement();
 	story_of_a_bad_moment();
 	story_of_one_bad_seat();
+	story_of_a_death_among_failures();
 	for (unsigned n = 1; n <= SEATS_MAX; n++)
 		walk(n);
 	free(queue);
