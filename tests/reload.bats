@@ -625,3 +625,28 @@ all_log_to() {
 	mapfile -t dirs < <(workers_of "$MASTER" | sed 's,.*,/proc/&/fd,')
 	[ "$(find "${dirs[@]}" -lname "$1" 2>/dev/null | wc -l)" -eq 100 ]
 }
+
+@test "a stop while a faulty config is being read ends in order, whatever the reader finds" {
+	echo_config 2
+	start_daemon
+	# this client keeps the master until the reader is done
+	hold "$(port_of a)"
+	slow_reader 300000
+	echo 'service a { handler = ecko }' >"$CONF"
+	kill -HUP "$MASTER"
+	wait_for 5 "the reader" reader
+	kill -TERM "$MASTER"
+	wait_for 5 "the stop" log_has 'event=stopping'
+	wait_for 10 "the end of the reader" no_reader
+	end_beside "$BESIDE"
+	serve_on 9
+	release
+	wait_daemon
+	[ "$DAEMON_STATUS" -eq 0 ]
+	log_has 'event=stopped status=0'
+	log_lacks 'event=reload_(done|refused)'
+}
+
+no_reader() {
+	! reader >/dev/null
+}

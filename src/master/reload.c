@@ -76,11 +76,11 @@ static void on_loaded(struct master *master)
 	master->load_timer = sd_event_source_disable_unref(master->load_timer);
 	result = conf_load_end(&master->load);
 	if (!master->reloading) {
-		/* out of time, and reported as such already */
+		/* out of time, and reported as such already; or the master stops */
 	} else if (result.conf == NULL) {
 		reload_log_errors(result.errors != NULL ? result.errors : "out of memory");
 		reload_end(master, "the config has errors");
-	} else if (master->stopping == STOP_NOT) {
+	} else {
 		build(master, conf_ref(result.conf));
 	}
 	if (result.conf != NULL)

@@ -44,6 +44,8 @@ void stop_begin(struct master *master, enum master_stop how)
 {
 	long long drain_ms = retire_all(master);
 
+	/* what a reload on its way comes to does not matter any more */
+	master->reloading = false;
 	if (how == STOP_NOW)
 		drain_ms = 0;
 	if (master->stopping == STOP_NOT)
