@@ -326,6 +326,8 @@ refused_file() {
 	answers "$(port_of a)"
 	# and when the reader comes back, it hears how many it missed
 	beside "$LOG.rest" cat "$pipe"
+	# not before it has it open: without any reader, what is written now would be lost, too
+	wait_for 10 "the reader to read" test -s "$LOG.rest"
 	exec 8>&-
 	kill -HUP "$MASTER"
 	wait_for 10 "the count" grep -aEq 'event=log_dropped lines=[1-9]' "$LOG.rest"
