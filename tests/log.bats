@@ -461,6 +461,12 @@ start_with_recorder() {
 	assert_grammar "$BATS_TEST_TMPDIR/messages" ''
 }
 
+# The first lines after it reads again may be dropped as well: its queue is still full.
+said_after_hup() {
+	kill -HUP "$MASTER"
+	log_has "$1"
+}
+
 @test "a journal that does not read, or is not there, stops nothing" {
 	local port
 	need_namespace
@@ -476,8 +482,7 @@ start_with_recorder() {
 	done
 	answers "$port"
 	kill -CONT "$BESIDE"
-	kill -HUP "$MASTER"
-	wait_for 10 "the count" log_has 'PREFORKD_EVENT=log_dropped\|PREFORKD_LINES=[1-9]'
+	wait_for 10 "the count" said_after_hup 'PREFORKD_EVENT=log_dropped\|PREFORKD_LINES=[1-9]'
 	end_beside "$BESIDE"
 	kill -HUP "$MASTER"
 	answers "$port"

@@ -543,6 +543,8 @@ check_loads() {
 	answers "$(port_of a)"
 	# each HUP before the first of a reload began has its effect: what runs is what was written last
 	newest=$(sed -n 's/.*event=reload_done generation=//p' "$LOG" | tail -n 1)
+	# one HUP more may have waited inside of the master
+	wait_for 20 "calm" is_calm
 	[ "$(log_count 'event=reload_started')" -eq "$(log_count 'event=reload_done')" ]
 	log_lacks 'event=reload_refused'
 	echo_config 3
