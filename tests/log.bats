@@ -46,7 +46,7 @@ echo_config() {
 			}
 		}
 		END
-	} >"$CONF"
+	} | write_config
 }
 
 @test "every line of a whole life follows the grammar" {

@@ -26,7 +26,7 @@ echo_config() {
 		echo "	workers { min = $workers }"
 		[ $# -eq 0 ] || printf '\t%s\n' "$@"
 		echo '}'
-	} >"$CONF"
+	} | write_config
 }
 
 # The inodes of the master's sockets that listen, or are bound: those that ss knows an address of.

@@ -68,9 +68,10 @@ wait_for() {
 	done
 }
 
-# write_config: standard input becomes the config.
+# write_config: standard input becomes the config, at once: a reload may be reading the old one.
 write_config() {
-	cat >"$CONF"
+	cat >"$CONF.new"
+	mv "$CONF.new" "$CONF"
 }
 
 # start_daemon [OPTION...]: in the foreground, its log in $LOG, and wait until it is ready.
