@@ -95,9 +95,9 @@ stop_by_pidfile() {
 	beside "$LOG" cat "$BATS_TEST_TMPDIR/output"
 	reader=$BESIDE
 	timeout 30 "$PREFORKD" -D -c "$CONF" -p "$PIDFILE" >"$BATS_TEST_TMPDIR/output" 2>&1 3>&-
-	log_has 'event=ready'
 	# neither the daemon nor a worker holds it
 	wait_for 5 "the end of its output" process_gone "$reader"
+	log_has 'event=ready'
 	answers "$(port_of a)"
 	stop_by_pidfile
 }
