@@ -18,7 +18,6 @@
 #include "worker/deadline.h"
 #include "worker/serve.h"
 #include "worker/stop.h"
-#include "worker/worker.h"
 
 static void log_failure(const struct serve *serve, const struct conn *conn, long long since_ms)
 {
@@ -69,14 +68,8 @@ int serve_connections(struct serve *serve)
 			serve_one(serve, fd);
 			continue;
 		}
-		switch (serve_trouble(serve)) {
-		case SERVE_RETRY:
+		if (!serve_goes_on(serve))
 			break;
-		case SERVE_LEAVE:
-			return WORKER_EXIT_OK;
-		case SERVE_BROKEN:
-			return WORKER_EXIT_LISTENER;
-		}
 	}
-	return WORKER_EXIT_OK;
+	return serve->status;
 }

@@ -18,7 +18,6 @@
 #include "worker/guard.h"
 #include "worker/serve.h"
 #include "worker/stop.h"
-#include "worker/worker.h"
 
 #define BATCH 16
 #define DATAGRAM_MAX 65536
@@ -166,14 +165,8 @@ int serve_datagrams(struct serve *serve, const uint16_t *own_ports, unsigned n_o
 			serve_batch(serve, (unsigned)n);
 			continue;
 		}
-		switch (serve_trouble(serve)) {
-		case SERVE_RETRY:
+		if (!serve_goes_on(serve))
 			break;
-		case SERVE_LEAVE:
-			return WORKER_EXIT_OK;
-		case SERVE_BROKEN:
-			return WORKER_EXIT_LISTENER;
-		}
 	}
-	return WORKER_EXIT_OK;
+	return serve->status;
 }

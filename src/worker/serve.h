@@ -4,6 +4,7 @@
 #ifndef PREFORKD_WORKER_SERVE_H
 #define PREFORKD_WORKER_SERVE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct conf;
@@ -19,6 +20,7 @@ struct serve {
 	unsigned index; /* of the worker in its pool, from 1; for log lines */
 	const struct handler *handler;
 	void *state;	  /* of the handler */
+	int status;	  /* to leave with, enum worker_exit */
 	unsigned trouble; /* errors of accept(2) or recvmmsg(2) in a row */
 };
 
@@ -26,13 +28,11 @@ struct serve {
 int serve_connections(struct serve *serve);
 int serve_datagrams(struct serve *serve, const uint16_t *own_ports, unsigned n_own_ports);
 
-/* What to do after an error of accept(2) or recvmmsg(2). */
-enum serve_verdict { SERVE_RETRY, SERVE_LEAVE, SERVE_BROKEN };
-
 /*
- * Decide by errno; pauses, so that nothing spins, where resources are short.
- * Shared by both loops. Source: accept(2), "Error handling".
+ * After an error of accept(2) or recvmmsg(2): true to try again; false to leave
+ * with serve->status. Decides by errno; pauses, so that nothing spins, where
+ * resources are short. Source: accept(2), "Error handling".
  */
-enum serve_verdict serve_trouble(struct serve *serve);
+bool serve_goes_on(struct serve *serve);
 
 #endif

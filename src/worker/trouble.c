@@ -10,6 +10,7 @@
 #include "conf/conf.h"
 #include "worker/serve.h"
 #include "worker/stop.h"
+#include "worker/worker.h"
 
 #define PATIENCE 16 /* transient errors in a row before we pause after each */
 #define PAUSE_MIN_MS 50
@@ -57,35 +58,36 @@ static void pause_a_while(struct serve *serve, int error, unsigned times)
 	poll(NULL, 0, ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS);
 }
 
-enum serve_verdict serve_trouble(struct serve *serve)
+bool serve_goes_on(struct serve *serve)
 {
 	int error = errno;
 	struct pollfd readable = { .fd = serve->listener, .events = POLLIN };
 
 	if (stop_retiring())
-		return SERVE_LEAVE;
+		return false;
 	if (error == EINTR)
-		return SERVE_RETRY;
+		return true;
 	if (error == EAGAIN) {
 		if (stop_draining())
-			return SERVE_LEAVE;
+			return false;
 		/* somebody who shares the socket made it non-blocking */
 		poll(&readable, 1, -1);
-		return SERVE_RETRY;
+		return true;
 	}
 	if (is_transient(error)) {
 		if (++serve->trouble > PATIENCE)
 			pause_a_while(serve, error, serve->trouble - PATIENCE - 1);
-		return SERVE_RETRY;
+		return true;
 	}
 	if (is_shortage(error)) {
 		/* nothing waits that would be lost: no reason to stay for better times */
 		if (stop_draining() && poll(&readable, 1, 0) == 0)
-			return SERVE_LEAVE;
+			return false;
 		pause_a_while(serve, error, serve->trouble++);
-		return SERVE_RETRY;
+		return true;
 	}
 	log_error("listener_broken", KV("service", conf_string(serve->conf, serve->service->name)),
 		  KV("worker", serve->index), KV("error", strerror(error)));
-	return SERVE_BROKEN;
+	serve->status = WORKER_EXIT_LISTENER;
+	return false;
 }
