@@ -57,11 +57,6 @@ void log_set_level(enum log_level level)
 	log_state.level = level;
 }
 
-const char *log_level_name(enum log_level level)
-{
-	return levels[level].name;
-}
-
 bool log_level_parse(const char *name, enum log_level *level_r)
 {
 	/* "bug" cannot be asked for: it would silence errors */

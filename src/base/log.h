@@ -64,8 +64,7 @@ int log_reopen(void);
 
 void log_set_level(enum log_level level);
 
-/* The name of a level, and the level of a name; false if there is no such level. */
-const char *log_level_name(enum log_level level);
+/* The level of a name; false if there is no such level. */
 bool log_level_parse(const char *name, enum log_level *level_r);
 
 /* True when lines go to standard error as it is, and not to the journal behind it. */

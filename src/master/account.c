@@ -27,49 +27,25 @@ void account_add(struct master *master, const char *service, const struct counts
 	board_add(&account->counts, counts);
 }
 
-/* Add the living workers of a generation; returns true if it has the service. */
-static bool add_generation(const struct generation *generation, const char *service,
-			   struct counts *sum)
+static bool has_service(const struct generation *generation, const char *service)
 {
-	bool found = false;
-
 	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++) {
 		const struct service_pool *pool = &generation->pools[i];
 
-		if (strcmp(conf_string(generation->conf, pool->service->name), service) != 0)
-			continue;
-		found = true;
-		for (unsigned j = 0; j < pool->policy.n_seats; j++) {
-			struct counts counts = board_read(board_slot(pool->board, j));
-
-			if (pool->workers[j].pid != 0)
-				board_add(sum, &counts);
-		}
+		if (strcmp(conf_string(generation->conf, pool->service->name), service) == 0)
+			return true;
 	}
-	return found;
+	return false;
 }
 
-static bool add_living(const struct master *master, const char *service, struct counts *sum)
+static bool is_alive(const struct master *master, const char *service)
 {
-	bool found = add_generation(master->current, service, sum);
+	const struct generation *retired = master->retired;
 
-	found = add_generation(master->starting, service, sum) || found;
-	for (const struct generation *g = master->retired; g != NULL; g = g->next)
-		found = add_generation(g, service, sum) || found;
-	return found;
-}
-
-struct counts account_sum(const struct master *master, const char *service)
-{
-	struct counts sum = { 0 };
-
-	for (const struct account *account = master->accounts; account != NULL;
-	     account = account->next) {
-		if (strcmp(account->service, service) == 0)
-			sum = account->counts;
-	}
-	add_living(master, service, &sum);
-	return sum;
+	while (retired != NULL && !has_service(retired, service))
+		retired = retired->next;
+	return retired != NULL || has_service(master->current, service) ||
+	       has_service(master->starting, service);
 }
 
 static void log_account(const struct account *account)
@@ -90,9 +66,8 @@ void account_close(struct master *master, int all)
 
 	while (*at != NULL) {
 		struct account *account = *at;
-		struct counts unused = { 0 };
 
-		if (!all && add_living(master, account->service, &unused)) {
+		if (!all && is_alive(master, account->service)) {
 			at = &account->next;
 			continue;
 		}

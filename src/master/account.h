@@ -1,8 +1,7 @@
 /*
  * account.h - what was served: accepted = served + failed + refused + lost + in flight.
  *
- * The sum for a service over all its workers, those that are gone and those
- * that live, of all generations.
+ * The sum for a service over all its workers that are gone, of all generations.
  */
 #ifndef PREFORKD_MASTER_ACCOUNT_H
 #define PREFORKD_MASTER_ACCOUNT_H
@@ -12,9 +11,6 @@ struct master;
 
 /* Add what a worker that is gone had done. */
 void account_add(struct master *master, const char *service, const struct counts *counts);
-
-/* The sum for a service at this moment. */
-struct counts account_sum(const struct master *master, const char *service);
 
 /*
  * Write one line for each service that no generation has any more (all: for
