@@ -17,36 +17,40 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 
+#include "about.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "conf/conf.h"
 #include "conf/load.h"
 #include "conf/print.h"
-#include "handler/handlers.h"
 #include "master/daemon.h"
 #include "master/master.h"
-#include "net/triple.h"
 
 #define DEFAULT_CONFIG SYSCONFDIR "/preforkd/preforkd.conf"
 
-enum mode { MODE_RUN, MODE_TEST, MODE_DUMP };
+enum mode { MODE_RUN, MODE_TEST, MODE_DUMP, MODE_PROBE };
+
+/* Options that have no letter. */
+enum { OPTION_PROBE = 256, OPTION_JSON };
 
 struct arguments {
 	enum mode mode;
-	bool daemon;
+	bool daemon, json;
 	const char *config;
 	struct master_options options;
 };
 
 static const char usage[] =
 	"usage: preforkd [-DtTmVh] [-c FILE] [-l LEVEL] [-p PIDFILE]\n"
+	"       preforkd --probe [--json]\n"
 	"\n"
 	"  -c, --config FILE     read FILE, and services.d/*.conf beside it\n"
 	"                        (default: " DEFAULT_CONFIG ")\n"
 	"  -t, --test            check the config and exit\n"
 	"  -T, --dump            print the effective config and exit\n"
 	"  -m, --modules         list what is compiled in and exit\n"
+	"      --probe [--json]  list which sockets this system has and exit\n"
 	"  -D, --daemon          go into the background when the service is up\n"
 	"  -p, --pidfile FILE    write the pid of the master to FILE\n"
 	"  -l, --log-level LEVEL error, warning, notice, info or debug\n"
@@ -55,31 +59,6 @@ static const char usage[] =
 	"\n"
 	"Signals: HUP reload, TERM stop, INT or QUIT stop now, USR1 reopen the log.\n"
 	"See preforkd(8) and preforkd.conf(5).\n";
-
-static void print_triple(const char *family, const char *type, const char *protocol)
-{
-	printf("%s %s %s\n", family, type, protocol);
-}
-
-static void print_words(const char *title, const struct triple_word *words)
-{
-	printf("\n[%s]\n", title);
-	for (; words->name != NULL; words++)
-		printf("%s\n", words->name);
-}
-
-static void list_modules(void)
-{
-	printf("[handlers]\n");
-	for (size_t i = 0; handlers_all[i] != NULL; i++)
-		printf("%s: %s\n", handlers_all[i]->name, handlers_all[i]->summary);
-	printf("\n[modules]\n(none)\n");
-	print_words("families", triple_families);
-	print_words("types", triple_types);
-	printf("\n[protocols]\n");
-	triple_list(print_triple);
-	printf("\n[features]\nsystemd\n%s", PREFORKD_SANITIZERS ? "sanitizers\n" : "");
-}
 
 _Noreturn static void refuse(const char *message)
 {
@@ -103,7 +82,7 @@ _Noreturn static void say(int option)
 	else if (option == 'V')
 		puts("preforkd " PACKAGE_VERSION);
 	else
-		list_modules();
+		about_modules();
 	exit(fflush(stdout) == 0 ? EX_OK : EX_IOERR);
 }
 
@@ -118,6 +97,12 @@ static void parse_option(int option, struct arguments *arguments)
 		break;
 	case 'T':
 		arguments->mode = MODE_DUMP;
+		break;
+	case OPTION_PROBE:
+		arguments->mode = MODE_PROBE;
+		break;
+	case OPTION_JSON:
+		arguments->json = true;
 		break;
 	case 'D':
 		arguments->daemon = true;
@@ -146,6 +131,8 @@ static struct arguments parse_arguments(int argc, char **argv)
 		{ "test", no_argument, NULL, 't' },
 		{ "dump", no_argument, NULL, 'T' },
 		{ "modules", no_argument, NULL, 'm' },
+		{ "probe", no_argument, NULL, OPTION_PROBE },
+		{ "json", no_argument, NULL, OPTION_JSON },
 		{ "daemon", no_argument, NULL, 'D' },
 		{ "pidfile", required_argument, NULL, 'p' },
 		{ "log-level", required_argument, NULL, 'l' },
@@ -165,6 +152,8 @@ static struct arguments parse_arguments(int argc, char **argv)
 		refuse("there are arguments that are no options");
 	if (arguments.options.pidfile != NULL && arguments.options.pidfile[0] != '/')
 		refuse("-p takes an absolute path");
+	if (arguments.json && arguments.mode != MODE_PROBE)
+		refuse("--json goes with --probe");
 	return arguments;
 }
 
@@ -179,9 +168,9 @@ static const char *absolute_path(const char *path)
 	exit(EX_NOINPUT);
 }
 
-static const struct conf *load_or_exit(const char *path)
+static const struct conf *load_or_exit(const char *path, bool probe)
 {
-	struct conf_result result = conf_load(path);
+	struct conf_result result = conf_load(path, probe);
 
 	if (result.conf != NULL)
 		return result.conf;
@@ -192,11 +181,13 @@ static const struct conf *load_or_exit(const char *path)
 
 static int answer(enum mode mode, const char *path, const struct conf *conf)
 {
-	if (mode == MODE_DUMP)
+	if (mode == MODE_DUMP) {
 		conf_print(conf, stdout);
-	else
+	} else {
+		fputs(conf_string(conf, conf->warnings), stderr);
 		printf("%s: OK (%u service%s)\n", path, conf->n_services,
 		       conf->n_services == 1 ? "" : "s");
+	}
 	conf_unref(conf);
 	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }
@@ -226,8 +217,12 @@ int main(int argc, char **argv)
 	umask(0022);
 	signal(SIGCHLD, SIG_DFL);
 	arguments = parse_arguments(argc, argv);
+	if (arguments.mode == MODE_PROBE) {
+		about_probe(arguments.json);
+		return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+	}
 	path = absolute_path(arguments.config);
-	conf = load_or_exit(path);
+	conf = load_or_exit(path, arguments.mode != MODE_DUMP);
 	process_title_init(argc, argv);
 	arguments.options.config_path = path;
 	if (arguments.mode == MODE_RUN)

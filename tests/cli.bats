@@ -143,7 +143,7 @@ wrong_use() {
 	echo 'service y { handler = echo }' >>"$CONF"
 	run --separate-stderr "$PREFORKD" --config "$CONF" -t
 	[ "$output" = "$CONF: OK (2 services)" ]
-	echo 'service z { handler = nonsense  port = 70000  timeouts { idle = 1 } }' >>"$CONF"
+	echo 'service z { handler = nonsense  port = many  timeouts { idle = 1 } }' >>"$CONF"
 	run --separate-stderr "$PREFORKD" --config="$CONF" -t
 	[ "$status" -eq 78 ]
 	[ -z "$output" ]
@@ -223,10 +223,10 @@ rich_config() {
 		timeouts { idle = 1500ms  total = 36h  drain = 90s }
 		run { directory = /tmp  umask = 77  nofile = 3K  environment = {"A=\"b\" \\ \$c # ${HOME} {}", "B=", 'C=${D}'} }
 	}
-	service six { handler = qotd  family = inet6  v6only = no  backlog = 17  address = "::1" }
+	service six { handler = qotd  family = inet6  socket { v6only = no  backlog = 17 }  address = "::1" }
 	END
 	cat >"$BATS_TEST_TMPDIR/services.d/unix.conf" <<-'END'
-	service path { handler = echo  family = unix  type = seqpacket  path = "/tmp/it's"  mode = 600  owner = root }
+	service path { handler = echo  family = unix  type = seqpacket  path = "/tmp/it's"  socket { mode = 600  owner = root } }
 	service abstract { handler = time  family = unix  type = dgram  path = "@\x41 \"b\"" }
 	END
 }

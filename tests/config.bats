@@ -73,19 +73,19 @@ no_mistakes() {
 	means port 65535 65535
 	means port '"80"' 80
 	means workers.max 4096 4096
-	means backlog 1 1
+	means socket.backlog 1 1
 	means run.umask 0 0000
 	means run.umask 77 0077
 	means run.umask 0077 0077
-	means mode 660 0660 'family = unix  path = "/x"'
-	means mode 0777 0777 'family = unix  path = "/x"'
+	means socket.mode 660 0660 'family = unix  path = "/x"'
+	means socket.mode 0777 0777 'family = unix  path = "/x"'
 	for word in true yes on; do
-		means v6only "$word" true 'family = inet6'
+		means socket.v6only "$word" true 'family = inet6'
 	done
 	for word in false no off; do
-		means v6only "$word" false 'family = inet6'
+		means socket.v6only "$word" false 'family = inet6'
 	done
-	means backlog somaxconn "$(cat /proc/sys/net/core/somaxconn)"
+	means socket.backlog somaxconn "$(cat /proc/sys/net/core/somaxconn)"
 	no_mistakes
 }
 

@@ -250,17 +250,17 @@ root() {
 	port = 1K ~ port: "1K" is not a number
 	workers { min = four } ~ workers.min: "four" is not a number
 	workers { max = 010 } ~ workers.max: "010" is not a number
-	backlog = many ~ backlog: "many" is not a number, or somaxconn
-	backlog = 0128 ~ backlog: "0128" is not a number, or somaxconn
+	socket { backlog = many } ~ socket.backlog: "many" is not a number, or somaxconn
+	socket { backlog = 0128 } ~ socket.backlog: "0128" is not a number, or somaxconn
 	family = ipx ~ family: "ipx" is not one of inet inet6 unix
 	family = INET ~ family: "INET" is not one of inet inet6 unix
-	type = raw ~ type: "raw" is not one of stream dgram seqpacket
-	family = inet6 v6only = maybe ~ v6only: "maybe" is not true or false
-	family = inet6 v6only = 1 ~ v6only: "1" is not true or false
-	family = unix path = "@x" mode = 0888 ~ mode: "0888" is not an octal mode
-	family = unix path = "/x" mode = rw ~ mode: "rw" is not an octal mode
-	family = unix path = "/x" mode = -1 ~ mode: "-1" is not an octal mode
-	family = unix path = "/x" mode = "" ~ mode: "" is not an octal mode
+	type = packet ~ type: "packet" is not one of stream dgram seqpacket raw rdm
+	family = inet6 socket { v6only = maybe } ~ socket.v6only: "maybe" is not true or false
+	family = inet6 socket { v6only = 1 } ~ socket.v6only: "1" is not true or false
+	family = unix path = "@x" socket { mode = 0888 } ~ socket.mode: "0888" is not an octal mode
+	family = unix path = "/x" socket { mode = rw } ~ socket.mode: "rw" is not an octal mode
+	family = unix path = "/x" socket { mode = -1 } ~ socket.mode: "-1" is not an octal mode
+	family = unix path = "/x" socket { mode = "" } ~ socket.mode: "" is not an octal mode
 	run { umask = 9 } ~ run.umask: "9" is not an octal mode
 	timeouts { idle = 30 } ~ timeouts.idle: "30" is not a duration with its unit
 	timeouts { idle = 00 } ~ timeouts.idle: "00" is not a duration with its unit
@@ -314,8 +314,8 @@ root() {
 	workers { max = 4097 } ~ workers.max: 4097 is out of range: must be from 1 to 4096
 	workers { min = 5 max = 4 } ~ workers.min: 5 is more than workers.max, 4
 	workers { min = 4 max = 5 } ~ workers.max: 5 is not workers.min, 4
-	backlog = 0 ~ backlog: 0 is out of range: must be from 1 to 65535
-	backlog = 65536 ~ backlog: 65536 is out of range: must be from 1 to 65535
+	socket { backlog = 0 } ~ socket.backlog: 0 is out of range: must be from 1 to 65535
+	socket { backlog = 65536 } ~ socket.backlog: 65536 is out of range: must be from 1 to 65535
 	timeouts { idle = 366d } ~ timeouts.idle: 366d is out of range: must be from 0 to 365d
 	timeouts { total = 8761h } ~ timeouts.total: 8761h is out of range: must be from 0 to 365d
 	timeouts { drain = 0 } ~ timeouts.drain: 0 is out of range: must be from 1ms to 1d
@@ -329,7 +329,7 @@ root() {
 	run { nofile = 17179869184G } ~ run.nofile: 
 	protocol = 65536 ~ protocol: "65536" is no name of /etc/protocols and no number
 	protocol = 06 ~ protocol: "06" is no name of /etc/protocols and no number
-	family = unix path = "/x" mode = 1777 ~ mode: 1777 is out of range: must be from 0000 to 0777
+	family = unix path = "/x" socket { mode = 1777 } ~ socket.mode: 1777 is out of range: must be from 0000 to 0777
 	END
 	all_refused 23
 }
@@ -392,8 +392,8 @@ root() {
 	run { group = no-such-group } ~ run.group: $no_group "no-such-group"
 	run { user = 4294967295 } ~ run.user: $no_user "4294967295"
 	run { user = -1 } ~ run.user: $no_user "-1"
-	family = unix path = "/x" owner = no-such-user ~ owner: there is no user "no-such-user"
-	family = unix path = "/x" group = no-such-group ~ group: there is no group "no-such-group"
+	family = unix path = "/x" socket { owner = no-such-user } ~ socket.owner: there is no user "no-such-user"
+	family = unix path = "/x" socket { group = no-such-group } ~ socket.group: there is no group "no-such-group"
 	protocol = no-such-protocol ~ protocol: "no-such-protocol" is no name of /etc/protocols
 	address = 1.2.3.4.5 ~ address: "1.2.3.4.5" is no address of family inet
 	address = "" ~ address: "" is no address of family inet
@@ -417,33 +417,47 @@ root() {
 @test "family, type and protocol that do not go together are refused, and those that do are named" {
 	start_good_daemon
 	service_rows <<-'END'
-	type = seqpacket ~ type: family inet has no type seqpacket; it has: stream, dgram
-	family = inet6 type = seqpacket ~ type: family inet6 has no type seqpacket; it has: stream, dgram
-	protocol = udp ~ protocol: protocol 17 does not go with family inet and type stream; it is: tcp
-	protocol = 17 ~ protocol: protocol 17 does not go with family inet and type stream; it is: tcp
-	type = dgram protocol = tcp ~ protocol: protocol 6 does not go with family inet and type dgram; it is: udp
-	protocol = sctp ~ protocol: protocol 132 does not go with family inet and type stream; it is: tcp
-	family = unix path = "@x" protocol = tcp ~ protocol: family unix has no protocols
+	type = seqpacket protocol = tcp ~ protocol: protocol 6 does not go with family inet and type seqpacket; these do: sctp
+	family = inet6 type = seqpacket protocol = 17 ~ protocol: protocol 17 does not go with family inet6 and type seqpacket; these do: sctp
+	protocol = udp ~ protocol: protocol 17 does not go with family inet and type stream; these do: tcp, mptcp, sctp
+	protocol = 17 ~ protocol: protocol 17 does not go with family inet and type stream; these do: tcp, mptcp, sctp
+	type = dgram protocol = tcp ~ protocol: protocol 6 does not go with family inet and type dgram; these do: udp, udplite, icmp
+	type = dgram protocol = ipv6-icmp ~ protocol: protocol 58 does not go with family inet and type dgram; these do: udp, udplite, icmp
+	family = inet6 type = dgram protocol = icmp ~ protocol: protocol 1 does not go with family inet6 and type dgram; these do: udp, udplite, ipv6-icmp
+	family = inet6 type = raw protocol = icmp ~ protocol: protocol 1 does not go with family inet6 and type raw; these do: ipv6-icmp, other
+	type = raw ~ type: type raw needs a protocol: a name or a number from 1 to 254
+	type = raw protocol = 0 ~ protocol: type raw needs a protocol: a name or a number from 1 to 254
+	type = raw protocol = 255 ~ protocol: a socket of protocol raw (255) only sends
+	type = raw protocol = 256 ~ protocol: protocol 256 does not go with family inet and type raw; these do: icmp, other
+	type = rdm ~ type: family inet has no rdm; on Linux rdm lives in family tipc
+	family = inet6 type = rdm ~ type: family inet6 has no rdm; on Linux rdm lives in family tipc
+	family = unix path = "@x" type = rdm ~ type: family unix has no rdm (its dgram is reliable); on Linux rdm lives in family tipc
+	family = unix path = "@x" type = raw ~ type: the kernel takes unix and raw for dgram without a word: write type = dgram
+	family = unix path = "@x" protocol = tcp ~ protocol: family unix has no protocols; leave the key out or write 0
+	family = unix path = "@x" protocol = icmp ~ protocol: family unix has no protocols; leave the key out or write 0
+	family = vsock type = rdm ~ type: family vsock has no type rdm; it has: stream, seqpacket, dgram
+	family = vsock protocol = tcp ~ protocol: family vsock has no protocols
+	family = tipc address = "100:0" type = raw ~ type: family tipc has no type raw; it has: rdm, dgram, seqpacket, stream
 	END
-	all_refused 7
+	all_refused 21
 }
 
 @test "a key that does not go with the family or the type is refused" {
 	start_good_daemon
 	service_rows <<-'END'
 	path = "/x" ~ path: only family unix has it
-	mode = 0660 ~ mode: only family unix has it
-	owner = root ~ owner: only family unix has it
-	group = "" ~ group: only family unix has it
-	v6only = true ~ v6only: only family inet6 has it
-	type = dgram backlog = 10 ~ backlog: a dgram socket does not listen
-	family = unix path = "@x" type = dgram backlog = 10 ~ backlog: a dgram socket does not listen
+	socket { mode = 0660 } ~ socket.mode: only family unix has it
+	socket { owner = root } ~ socket.owner: only family unix has it
+	socket { group = "" } ~ socket.group: only family unix has it
+	socket { v6only = true } ~ socket.v6only: only family inet6 has it
+	type = dgram socket { backlog = 10 } ~ socket.backlog: a socket that receives does not listen
+	family = unix path = "@x" type = dgram socket { backlog = 10 } ~ socket.backlog: a socket that receives does not listen
 	family = unix path = "@x" port = 0 ~ port: family unix has a path instead
 	family = unix path = "@x" address = localhost ~ address: family unix has a path instead
-	family = unix path = "@x" v6only = true ~ v6only: only family inet6 has it
-	family = unix path = "@x" mode = 0660 ~ mode: an abstract name has no permissions
-	family = unix path = "@x" owner = root ~ owner: an abstract name has no permissions
-	family = unix path = "@x" group = root ~ group: an abstract name has no permissions
+	family = unix path = "@x" socket { v6only = true } ~ socket.v6only: only family inet6 has it
+	family = unix path = "@x" socket { mode = 0660 } ~ socket.mode: an abstract name has no permissions
+	family = unix path = "@x" socket { owner = root } ~ socket.owner: an abstract name has no permissions
+	family = unix path = "@x" socket { group = root } ~ socket.group: an abstract name has no permissions
 	END
 	all_refused 13
 }

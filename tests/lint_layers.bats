@@ -15,7 +15,9 @@ rule() {
 	master             base net conf board handler master systemd
 	master/spawn.c     base net conf board handler master systemd worker/worker.h
 	master/reap.c      base net conf board handler master systemd worker/worker.h
-	main.c             base net conf handler master
+	ctl                base net conf ctl
+	main.c             base net conf handler master about.h
+	about.c            about.h net handler/handlers.h
 	END
 }
 

@@ -101,8 +101,8 @@ need_strace() {
 
 @test "v6only says whether an IPv6 socket takes IPv4, too; by default it does not" {
 	start_with "$(service default 'family = inet6 address = "*"')" \
-		"$(service only 'family = inet6 address = "*" v6only = true')" \
-		"$(service both 'family = inet6 address = "*" v6only = false')"
+		"$(service only 'family = inet6 address = "*" socket { v6only = true }')" \
+		"$(service both 'family = inet6 address = "*" socket { v6only = false }')"
 	for name in default only both; do
 		echoes "[::1]:$(port_of $name)"
 	done
@@ -118,7 +118,7 @@ backlog_of() {
 
 @test "the kernel has the backlog that the config says" {
 	command -v ss >"$BATS_TEST_TMPDIR/ss" || strict_skip "needs ss (iproute2)"
-	start_with "$(service seven 'backlog = 7')" "$(service most '')" "$(service word 'backlog = somaxconn')"
+	start_with "$(service seven 'socket { backlog = 7 }')" "$(service most '')" "$(service word 'socket { backlog = somaxconn }')"
 	[ "$(backlog_of "$(address_of seven)")" -eq 7 ]
 	[ "$(backlog_of "$(address_of most)")" -eq "$(cat /proc/sys/net/core/somaxconn)" ]
 	[ "$(backlog_of "$(address_of word)")" -eq "$(cat /proc/sys/net/core/somaxconn)" ]
@@ -129,10 +129,10 @@ backlog_of() {
 		umask "$mask"
 		printf '%s\n' \
 			"$(service default "family = unix path = \"$SOCK-default\"")" \
-			"$(service narrow "family = unix path = \"$SOCK-narrow\" mode = 0600")" \
-			"$(service wide "family = unix path = \"$SOCK-wide\" mode = 0666")" \
-			"$(service rec "family = unix type = seqpacket path = \"$SOCK-rec\" mode = 0640")" \
-			"$(service dgram "family = unix type = dgram path = \"$SOCK-dgram\" mode = 622")" >"$CONF.$mask"
+			"$(service narrow "family = unix path = \"$SOCK-narrow\" socket { mode = 0600 }")" \
+			"$(service wide "family = unix path = \"$SOCK-wide\" socket { mode = 0666 }")" \
+			"$(service rec "family = unix type = seqpacket path = \"$SOCK-rec\" socket { mode = 0640 }")" \
+			"$(service dgram "family = unix type = dgram path = \"$SOCK-dgram\" socket { mode = 622 }")" >"$CONF.$mask"
 		: >"$LOG.$mask"
 		umask 022
 		chmod 644 "$CONF.$mask" "$LOG.$mask"
@@ -150,9 +150,9 @@ backlog_of() {
 @test "a path has the owner and group of the config, and the master's by default" {
 	[ "$(id -u)" -eq 0 ] || strict_skip "needs root"
 	start_with "$(service mine "family = unix path = \"$SOCK-mine\"")" \
-		"$(service theirs "family = unix path = \"$SOCK-theirs\" owner = nobody group = daemon")" \
-		"$(service numbers "family = unix type = dgram path = \"$SOCK-numbers\" owner = 1234 group = 4321")" \
-		"$(service group "family = unix path = \"$SOCK-group\" group = daemon")"
+		"$(service theirs "family = unix path = \"$SOCK-theirs\" socket { owner = nobody group = daemon }")" \
+		"$(service numbers "family = unix type = dgram path = \"$SOCK-numbers\" socket { owner = 1234 group = 4321 }")" \
+		"$(service group "family = unix path = \"$SOCK-group\" socket { group = daemon }")"
 	[ "$(stat -c %U:%G "$SOCK-mine")" = "root:root" ]
 	[ "$(stat -c %U:%G "$SOCK-theirs")" = "nobody:daemon" ]
 	[ "$(stat -c %u:%g "$SOCK-numbers")" = "1234:4321" ]
@@ -162,7 +162,7 @@ backlog_of() {
 @test "a path is at no moment open to more users than in the end" {
 	need_strace
 	[ "$(id -u)" -eq 0 ] || strict_skip "needs root"
-	service narrow "family = unix path = \"$SOCK\" mode = 0600 owner = nobody" | write_config
+	service narrow "family = unix path = \"$SOCK\" socket { mode = 0600 owner = nobody }" | write_config
 	umask 0
 	traced fchmod,chmod,fchmodat,bind,umask,lchown,chown,fchownat,listen 2>"$LOG" &
 	tracer=$!
@@ -204,8 +204,8 @@ backlog_of() {
 	# the owner could not even enter the directory; the mode gives rights to the group only
 	mkdir -m 750 "$BATS_TEST_TMPDIR/dir"
 	chgrp daemon "$BATS_TEST_TMPDIR/dir"
-	start_with "$(service one "family = unix path = \"$BATS_TEST_TMPDIR/dir/one\" owner = nobody")" \
-		"$(service two "family = unix path = \"$BATS_TEST_TMPDIR/dir/two\" owner = nobody mode = 0060")"
+	start_with "$(service one "family = unix path = \"$BATS_TEST_TMPDIR/dir/one\" socket { owner = nobody }")" \
+		"$(service two "family = unix path = \"$BATS_TEST_TMPDIR/dir/two\" socket { owner = nobody mode = 0060 }")"
 	workers=$(workers_of "$MASTER")
 	kill -KILL "$MASTER"
 	wait "$MASTER" || :

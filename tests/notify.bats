@@ -60,13 +60,13 @@ line_of() {
 
 @test "a start that fails never says READY=1" {
 	start_manager
-	sed -i 's/port = 0/port = 0\n\tbacklog = 0/' "$CONF"
+	sed -i 's/port = 0/port = 0\n\tsocket { backlog = 0 }/' "$CONF"
 	start_daemon_nowait
 	wait_daemon
 	[ "$DAEMON_STATUS" -eq 78 ]
 	[ "$(id -u)" -eq 0 ] || return 0
 	mkdir -m 700 "$BATS_TEST_TMPDIR/closed"
-	sed -i "s,backlog = 0,run { directory = \"$BATS_TEST_TMPDIR/closed\" }," "$CONF"
+	sed -i "s,socket { backlog = 0 },run { directory = \"$BATS_TEST_TMPDIR/closed\" }," "$CONF"
 	start_daemon_nowait
 	wait_daemon
 	[ "$DAEMON_STATUS" -eq 71 ]

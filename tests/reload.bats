@@ -203,7 +203,7 @@ queue_is() {
 	service a {
 		family = unix
 		path = "$SOCK"
-		mode = 0600
+		socket { mode = 0600 }
 		handler = echo
 		workers { min = 2 }
 	}
@@ -212,7 +212,7 @@ queue_is() {
 	inode=$(stat -c %i "$SOCK")
 	[ "$(stat -c %a "$SOCK")" = 600 ]
 	sed -i 's/0600/0666/' "$CONF"
-	[ "$(id -u)" -ne 0 ] || sed -i 's/mode/owner = "nobody"\n\tmode/' "$CONF"
+	[ "$(id -u)" -ne 0 ] || sed -i 's/mode/owner = "nobody" mode/' "$CONF"
 	reload_daemon
 	[ "$(stat -c %i "$SOCK")" = "$inode" ]
 	[ "$(stat -c %a "$SOCK")" = 666 ]
@@ -230,7 +230,7 @@ queue_is() {
 	old=$(workers_of "$MASTER")
 	hold "$port"
 	fds=$(fds_of_master)
-	echo_config 2 'backlog = 0' 'timeouts { idle = 5 }'
+	echo_config 2 'socket { backlog = 0 }' 'timeouts { idle = 5 }'
 	for _ in 1 2 3 4 5; do
 		reload_daemon
 	done

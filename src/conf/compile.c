@@ -38,7 +38,7 @@ static uint32_t put_string(struct compile *compile, const char *string)
 /* "block.name" or "name" to the index of a row. */
 static size_t key_index(const struct option *rows, const char *key)
 {
-	const char *dot = strchr(key, '.');
+	const char *dot = strrchr(key, '.');
 	char block[32];
 
 	if (dot == NULL)
@@ -61,29 +61,52 @@ bool compile_is_set(const struct compile *compile, const struct conf_service *se
 	return key_origin(compile, service, key).line != 0;
 }
 
-void compile_error(struct compile *compile, const struct conf_service *service, const char *key,
-		   const char *format, ...)
+__attribute__((format(printf, 6, 0))) static void
+add(const struct compile *compile, struct report *report, const char *mark,
+    const struct conf_service *service, const char *key, const char *format, va_list args)
 {
 	struct conf *conf = compile->conf;
 	struct conf_origin origin = key_origin(compile, service, key);
 	char message[512];
 	const char *file;
-	va_list args;
 
 	if (origin.line == 0 && service != NULL)
 		origin = service->where;
 	file = conf_list_string(conf, conf->files, origin.file);
-	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
-	va_end(args);
 	if (service == NULL)
-		report_add(compile->report, file, origin.line, "%s: %s", key, message);
+		report_add(report, file, origin.line, "%s%s: %s", mark, key, message);
 	else
-		report_add(compile->report, file, origin.line, "service \"%s\": %s: %s",
+		report_add(report, file, origin.line, "%sservice \"%s\": %s: %s", mark,
 			   conf_string(conf, service->name), key, message);
 }
 
-static const char *full_key(const struct option *option, char *buf, size_t size)
+void compile_error(struct compile *compile, const struct conf_service *service, const char *key,
+		   const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	add(compile, compile->report, "", service, key, format, args);
+	va_end(args);
+}
+
+void compile_warning(struct compile *compile, const struct conf_service *service, const char *key,
+		     const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	add(compile, compile->warnings, "warning: ", service, key, format, args);
+	va_end(args);
+}
+
+void compile_end(struct compile *compile)
+{
+	compile->conf->warnings.offset = put_string(compile, compile->warnings->lines.buf);
+}
+
+const char *compile_key(const struct option *option, char *buf, size_t size)
 {
 	snprintf(buf, size, "%s%s%s", option->block != NULL ? option->block : "",
 		 option->block != NULL ? "." : "", option->name);
@@ -106,12 +129,12 @@ static void put_value(struct compile *compile, struct conf_service *service,
 	struct text why = text_start(buf, sizeof(buf));
 
 	if (has_control(string))
-		compile_error(compile, service, full_key(option, key, sizeof(key)),
+		compile_error(compile, service, compile_key(option, key, sizeof(key)),
 			      "control characters are not allowed");
 	else if (option->kind == OPTION_TEXT)
 		*(struct conf_text *)field = (struct conf_text){ put_string(compile, string) };
 	else if (!value_parse(option, string, field, &why))
-		compile_error(compile, service, full_key(option, key, sizeof(key)), "%s", buf);
+		compile_error(compile, service, compile_key(option, key, sizeof(key)), "%s", buf);
 }
 
 /* Strings of a list lie one behind the other, not aligned. */
@@ -139,7 +162,7 @@ static void put_list(struct compile *compile, struct conf_service *service,
 		const char *string = read_string(scope, option, i);
 
 		if (has_control(string))
-			compile_error(compile, service, full_key(option, key, sizeof(key)),
+			compile_error(compile, service, compile_key(option, key, sizeof(key)),
 				      "control characters are not allowed");
 		add_to_list(compile, list, string);
 	}
@@ -151,7 +174,8 @@ static void put_default(struct compile *compile, struct conf_service *service,
 	char key[64];
 
 	if (option->fallback == NULL)
-		compile_error(compile, service, full_key(option, key, sizeof(key)), "is required");
+		compile_error(compile, service, compile_key(option, key, sizeof(key)),
+			      "is required");
 	else if (option->kind != OPTION_LIST)
 		put_value(compile, service, option, option->fallback, field);
 }

@@ -11,13 +11,14 @@
 
 #include "conf/conf.h"
 
+struct option;
 struct report;
 struct read_result;
 
 /* The conf under construction: `conf` points to CONF_SIZE_MAX zeroed bytes. */
 struct compile {
 	struct conf *conf;
-	struct report *report;
+	struct report *report, *warnings;
 };
 
 /* Fill the conf; findings go to the report. */
@@ -33,6 +34,16 @@ uint32_t compile_alloc(struct compile *compile, size_t size);
  */
 void compile_error(struct compile *compile, const struct conf_service *service, const char *key,
 		   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The same for what is allowed, but likely not meant: it goes into conf->warnings. */
+void compile_warning(struct compile *compile, const struct conf_service *service, const char *key,
+		     const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Put the warnings into the conf, when all has been checked. */
+void compile_end(struct compile *compile);
+
+/* "block.name" or "name" of a row, in buf. Returns buf. */
+const char *compile_key(const struct option *option, char *buf, size_t size);
 
 /* True if the key was written, not defaulted; service and key as in compile_error(). */
 bool compile_is_set(const struct compile *compile, const struct conf_service *service,

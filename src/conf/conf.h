@@ -15,9 +15,9 @@
 #include "net/listener.h"
 
 #define CONF_MAGIC 0x70666b64u /* "pfkd" */
-#define CONF_VERSION 1
+#define CONF_VERSION 2
 #define CONF_SIZE_MAX (4u << 20) /* of a compiled conf */
-#define CONF_KEYS_MAX 32	 /* options of one scope; see conf/options.c */
+#define CONF_KEYS_MAX 96	 /* options of one scope; see conf/options.c */
 #define CONF_SERVICES_MAX 256
 
 /* A NUL-terminated string; offset 0 is "". */
@@ -43,9 +43,15 @@ struct conf_service {
 
 	long long family, type;			  /* (key) numbers of socket(2) */
 	struct conf_text protocol, address, path; /* (key) */
-	struct conf_text owner, owner_group;	  /* (key) */
-	long long port, mode, backlog, v6only;	  /* (key) */
+	long long port, scope;			  /* (key) */
 	struct conf_text handler;		  /* (key) */
+	long long socket[SOCKOPT_N];		  /* (key) options that are one number */
+	long long backlog, bind_retry_ms;	  /* (key) */
+	struct conf_text bind_device, congestion; /* (key) */
+	struct conf_text multicast_group;	  /* (key) */
+	struct conf_text multicast_interface;	  /* (key) */
+	struct conf_text owner, owner_group;	  /* (key) */
+	long long mode, directory_mode;		  /* (key) */
 	long long workers_min, workers_max;	  /* (key) */
 	long long idle_ms, total_ms, drain_ms;	  /* (key) 0: for ever */
 	struct conf_text user, group, directory;  /* (key) */
@@ -62,6 +68,7 @@ struct conf {
 	uint32_t magic, version, size;
 	uint32_t services, n_services; /* struct conf_service[] */
 	struct conf_list files;	       /* what was read, in order */
+	struct conf_text warnings;     /* lines "FILE:LINE: warning: ..." */
 	struct conf_origin origin[CONF_KEYS_MAX];
 
 	struct conf_text user, group;  /* (key) */

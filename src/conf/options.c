@@ -1,19 +1,24 @@
 #include "conf/options.h"
 
 #include <assert.h>
+#include <linux/tipc.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "conf/conf.h"
-#include "net/address.h"
 #include "net/triple.h"
 
-#define BLOCKS_MAX 8
+#define BLOCKS_MAX 12
 
 #define GLOBAL(field) offsetof(struct conf, field)
 #define SERVICE(field) offsetof(struct conf_service, field)
-#define DAY_MS (24LL * 3600 * 1000)
+#define SOCKET(id) offsetof(struct conf_service, socket[SOCKOPT_##id])
+#define HOUR_MS (3600LL * 1000)
+#define DAY_MS (24 * HOUR_MS)
+#define KEEPALIVE_MAX_MS (32767 * 1000LL) /* as tcp(7) has it */
+#define PORT_MAX (UINT32_MAX - 1LL)	  /* of vsock; see also conf/check.c */
 
 static const struct triple_word log_levels[] = {
 	{ "error", LOG_LEVEL_ERROR },	{ "warning", LOG_LEVEL_WARNING },
@@ -21,7 +26,22 @@ static const struct triple_word log_levels[] = {
 	{ "debug", LOG_LEVEL_DEBUG },	{ NULL, 0 },
 };
 
+static const struct triple_word reuse_port_words[] = {
+	{ "no", 0 },
+	{ "yes", 1 },
+	{ "per-worker", OPTION_PER_WORKER },
+	{ NULL, 0 },
+};
+
+static const struct triple_word scopes[] = {
+	{ "node", TIPC_NODE_SCOPE },
+	{ "cluster", TIPC_CLUSTER_SCOPE },
+	{ NULL, 0 },
+};
+
 static const char workers[] = "workers", timeouts[] = "timeouts", run[] = "run";
+static const char sock[] = "socket", keepalive[] = "socket.keepalive";
+static const char multicast[] = "socket.multicast";
 
 #define KEY(b, n, k, f, d, ...)                                                        \
 	{                                                                              \
@@ -43,16 +63,52 @@ const struct option options_service[] = {
 	KEY(NULL, "family", OPTION_WORD, SERVICE(family), "inet", .words = triple_families),
 	KEY(NULL, "type", OPTION_WORD, SERVICE(type), "stream", .words = triple_types),
 	KEY(NULL, "protocol", OPTION_TEXT, SERVICE(protocol), "0"),
-	KEY(NULL, "address", OPTION_TEXT, SERVICE(address), "localhost", .use = USE_INET),
-	KEY(NULL, "port", OPTION_NUMBER, SERVICE(port), "0", .max = 65535, .use = USE_INET),
+	KEY(NULL, "address", OPTION_TEXT, SERVICE(address), "localhost", .use = USE_ADDRESS),
+	KEY(NULL, "port", OPTION_NUMBER, SERVICE(port), "0", .max = PORT_MAX, .use = USE_PORT),
 	KEY(NULL, "path", OPTION_TEXT, SERVICE(path), "", .use = USE_UNIX),
-	KEY(NULL, "mode", OPTION_OCTAL, SERVICE(mode), "0660", .max = 0777, .use = USE_PATH),
-	KEY(NULL, "owner", OPTION_TEXT, SERVICE(owner), "", .use = USE_PATH),
-	KEY(NULL, "group", OPTION_TEXT, SERVICE(owner_group), "", .use = USE_PATH),
-	KEY(NULL, "backlog", OPTION_BACKLOG, SERVICE(backlog), "somaxconn", .min = 1, .max = 65535,
-	    .use = USE_LISTEN),
-	KEY(NULL, "v6only", OPTION_BOOL, SERVICE(v6only), "true", .use = USE_INET6),
+	KEY(NULL, "scope", OPTION_WORD, SERVICE(scope), "node", .words = scopes, .use = USE_TIPC),
 	KEY(NULL, "handler", OPTION_TEXT, SERVICE(handler), NULL),
+	KEY(sock, "backlog", OPTION_BACKLOG, SERVICE(backlog), "somaxconn", .min = 1, .max = 65535,
+	    .use = USE_LISTEN),
+	KEY(sock, "v6only", OPTION_BOOL, SOCKET(V6ONLY), "true", .use = USE_V6ONLY),
+	KEY(sock, "reuse_port", OPTION_WORD, SOCKET(REUSE_PORT), "no", .words = reuse_port_words,
+	    .use = USE_REUSE_PORT),
+	KEY(sock, "freebind", OPTION_BOOL, SOCKET(FREEBIND), "false", .use = USE_INET),
+	KEY(sock, "transparent", OPTION_BOOL, SOCKET(TRANSPARENT), "false", .use = USE_INET),
+	KEY(sock, "bind_device", OPTION_TEXT, SERVICE(bind_device), "", .use = USE_INET),
+	KEY(sock, "bind_retry", OPTION_DURATION, SERVICE(bind_retry_ms), "0", .max = HOUR_MS,
+	    .use = USE_INET),
+	KEY(sock, "nodelay", OPTION_BOOL, SOCKET(NODELAY), "false", .use = USE_TCP),
+	KEY(sock, "defer_accept", OPTION_DURATION, SOCKET(DEFER_ACCEPT), "0", .max = HOUR_MS,
+	    .use = USE_TCP),
+	KEY(sock, "fastopen", OPTION_NUMBER, SOCKET(FASTOPEN), "0", .max = 65535, .use = USE_TCP),
+	KEY(sock, "congestion", OPTION_TEXT, SERVICE(congestion), "", .use = USE_TCP),
+	KEY(sock, "user_timeout", OPTION_DURATION, SOCKET(USER_TIMEOUT), "0", .max = DAY_MS,
+	    .use = USE_TCP),
+	KEY(sock, "receive_buffer", OPTION_SIZE, SOCKET(RECEIVE_BUFFER), "0", .max = 1 << 30,
+	    .use = USE_RECEIVE_BUFFER),
+	KEY(sock, "send_buffer", OPTION_SIZE, SOCKET(SEND_BUFFER), "0", .max = 1 << 30,
+	    .use = USE_SEND_BUFFER),
+	KEY(sock, "mark", OPTION_NUMBER, SOCKET(MARK), "0", .max = UINT32_MAX, .use = USE_INET),
+	KEY(sock, "priority", OPTION_NUMBER, SOCKET(PRIORITY), "0", .max = INT32_MAX,
+	    .use = USE_INET),
+	KEY(sock, "tos", OPTION_NUMBER, SOCKET(TOS), "0", .max = 255, .use = USE_INET),
+	KEY(sock, "ttl", OPTION_NUMBER, SOCKET(TTL), "0", .max = 255, .use = USE_INET),
+	KEY(sock, "broadcast", OPTION_BOOL, SOCKET(BROADCAST), "false", .use = USE_BROADCAST),
+	KEY(sock, "passcred", OPTION_BOOL, SOCKET(PASSCRED), "false", .use = USE_UNIX_DGRAM),
+	KEY(sock, "mode", OPTION_OCTAL, SERVICE(mode), "0660", .max = 0777, .use = USE_PATH),
+	KEY(sock, "owner", OPTION_TEXT, SERVICE(owner), "", .use = USE_PATH),
+	KEY(sock, "group", OPTION_TEXT, SERVICE(owner_group), "", .use = USE_PATH),
+	KEY(sock, "directory_mode", OPTION_OCTAL, SERVICE(directory_mode), "0000", .max = 0777,
+	    .use = USE_PATH),
+	KEY(keepalive, "idle", OPTION_DURATION, SOCKET(KEEPALIVE), "0", .max = KEEPALIVE_MAX_MS,
+	    .use = USE_TCP),
+	KEY(keepalive, "interval", OPTION_DURATION, SOCKET(KEEPALIVE_INTERVAL), "0",
+	    .max = KEEPALIVE_MAX_MS, .use = USE_TCP),
+	KEY(keepalive, "count", OPTION_NUMBER, SOCKET(KEEPALIVE_COUNT), "0", .max = 127,
+	    .use = USE_TCP),
+	KEY(multicast, "group", OPTION_TEXT, SERVICE(multicast_group), "", .use = USE_UDP),
+	KEY(multicast, "interface", OPTION_TEXT, SERVICE(multicast_interface), "", .use = USE_UDP),
 	KEY(workers, "min", OPTION_NUMBER, SERVICE(workers_min), "4", .min = 1, .max = 4096),
 	KEY(workers, "max", OPTION_NUMBER, SERVICE(workers_max), "4", .min = 1, .max = 4096),
 	KEY(timeouts, "idle", OPTION_DURATION, SERVICE(idle_ms), "1m", .max = 365 * DAY_MS),
@@ -98,6 +154,7 @@ static void append(cfg_opt_t *opts, cfg_opt_t opt)
 	opts[n + 1] = end;
 }
 
+/* Blocks are in the order of the rows: one that stands in another comes after it. */
 static cfg_opt_t *block_table(const char *name)
 {
 	size_t i = 0;
@@ -109,13 +166,21 @@ static cfg_opt_t *block_table(const char *name)
 	return table.block[i];
 }
 
-static void append_blocks(cfg_opt_t *opts)
+/* "socket" into the service, "socket.keepalive" into the table of "socket". */
+static void append_block(const char *name, cfg_opt_t *opts)
 {
-	for (size_t i = 0; table.block_name[i] != NULL; i++) {
-		cfg_opt_t section = CFG_SEC(table.block_name[i], table.block[i], CFGF_NONE);
+	const char *dot = strchr(name, '.');
+	cfg_opt_t section = CFG_SEC(dot != NULL ? dot + 1 : name, opts, CFGF_NONE);
+	cfg_opt_t *parent = table.service;
 
-		append(opts, section);
+	for (size_t i = 0; dot != NULL && table.block_name[i] != NULL; i++) {
+		size_t length = (size_t)(dot - name);
+
+		if (strlen(table.block_name[i]) == length &&
+		    strncmp(table.block_name[i], name, length) == 0)
+			parent = table.block[i];
 	}
+	append(parent, section);
 }
 
 cfg_opt_t *options_table(cfg_callback_t on_value)
@@ -131,34 +196,12 @@ cfg_opt_t *options_table(cfg_callback_t on_value)
 
 		append(opts, value_opt(row, on_value));
 	}
-	append_blocks(table.service);
+	for (size_t i = 0; table.block_name[i] != NULL; i++)
+		append_block(table.block_name[i], table.block[i]);
 	for (row = options_global; row->name != NULL; row++)
 		append(table.global, value_opt(row, on_value));
 	append(table.global, service);
 	return table.global;
-}
-
-const char *options_refusal(const struct option *option, const struct conf_service *service)
-{
-	const struct listener_spec *spec = &service->spec;
-
-	switch (option->use) {
-	case USE_INET:
-		return spec->family == AF_UNIX ? "family unix has a path instead" : NULL;
-	case USE_INET6:
-		return spec->family == AF_INET6 ? NULL : "only family inet6 has it";
-	case USE_UNIX:
-		return spec->family == AF_UNIX ? NULL : "only family unix has it";
-	case USE_PATH:
-		if (spec->family != AF_UNIX)
-			return "only family unix has it";
-		return address_path(&spec->address) != NULL ? NULL :
-							      "an abstract name has no permissions";
-	case USE_LISTEN:
-		return triple_accepts(spec->type) ? NULL : "a dgram socket does not listen";
-	default:
-		return NULL;
-	}
 }
 
 static bool same_block(const char *a, const char *b)

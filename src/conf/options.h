@@ -11,6 +11,8 @@
 #include <confuse.h>
 #include <stddef.h>
 
+#define OPTION_PER_WORKER 2 /* of reuse_port */
+
 enum option_kind {
 	OPTION_TEXT, /* any string without control characters */
 	OPTION_LIST, /* of such strings */
@@ -26,16 +28,25 @@ enum option_kind {
 /* To which services a key applies; where it does not, writing it is an error. */
 enum option_use {
 	USE_ALWAYS,
-	USE_INET, /* inet and inet6 */
-	USE_INET6,
+	USE_ADDRESS, /* all families but unix */
+	USE_PORT,
+	USE_INET,   /* inet and inet6 */
+	USE_V6ONLY, /* inet6, but not raw */
+	USE_TIPC,
 	USE_UNIX,
-	USE_PATH,   /* unix with a path, not an abstract name */
-	USE_LISTEN, /* types that accept connections */
+	USE_PATH, /* unix with a path, not an abstract name */
+	USE_UNIX_DGRAM,
+	USE_LISTEN,	/* what listen(2) is called for */
+	USE_REUSE_PORT, /* inet and inet6, but not raw */
+	USE_TCP,	/* and MPTCP */
+	USE_UDP,	/* and UDP-Lite */
+	USE_BROADCAST,	/* UDP over inet */
+	USE_RECEIVE_BUFFER,
+	USE_SEND_BUFFER,
 };
 
 struct option {
-	const char
-		*block; /* the nested block it stands in, or NULL; equal names are equal pointers */
+	const char *block; /* the block it stands in ("socket", "socket.keepalive"), or NULL */
 	const char *name;
 	enum option_kind kind;
 	size_t field;	      /* offset in struct conf or struct conf_service */
@@ -57,7 +68,10 @@ cfg_opt_t *options_table(cfg_callback_t on_value);
 
 struct conf_service;
 
-/* NULL if the option has a meaning for the (resolved) service; else the reason why not. */
+/*
+ * NULL if the option has a meaning for the (resolved) service; else the reason
+ * why not. In conf/use.c.
+ */
 const char *options_refusal(const struct option *option, const struct conf_service *service);
 
 /* Index of the row with this block and name (NULL: none) among rows; it must be there. */

@@ -50,23 +50,48 @@ static void print_key(const struct conf *conf, const struct option *option, cons
 	free(value);
 }
 
+/* "" to "socket" to "socket.keepalive" and back: close what we leave, open what we enter. */
+static void change_block(char *now, const char *next, FILE *out)
+{
+	size_t length = strlen(now);
+
+	while (length > 0 &&
+	       (strncmp(now, next, length) != 0 || strchr(".", next[length]) == NULL)) {
+		char *dot = strrchr(now, '.');
+
+		fprintf(out, "%s}\n", dot != NULL ? "\t\t" : "\t");
+		length = dot != NULL ? (size_t)(dot - now) : 0;
+		now[length] = '\0';
+	}
+	while (next[length] != '\0') {
+		const char *name = next + length + (length > 0);
+		size_t size = strcspn(name, ".");
+
+		fprintf(out, "%s%.*s {\n", length > 0 ? "\t\t" : "\t", (int)size, name);
+		length = (size_t)(name - next) + size;
+		memcpy(now, next, length);
+		now[length] = '\0';
+	}
+}
+
 static void print_service(const struct conf *conf, const struct conf_service *service, FILE *out)
 {
-	const char *block = NULL;
+	static const char *const indents[] = { "\t", "\t\t", "\t\t\t" };
+	char now[64] = "";
 
 	fprintf(out, "\nservice %s {\n", conf_string(conf, service->name));
 	for (size_t i = 0; options_service[i].name != NULL; i++) {
 		const struct option *option = &options_service[i];
+		const char *block = option->block != NULL ? option->block : "";
+		size_t depth = block[0] != '\0' ? 1 + (strchr(block, '.') != NULL) : 0;
 
-		if (option->block != block) {
-			fprintf(out, "%s\t%s {\n", block != NULL ? "\t}\n" : "", option->block);
-			block = option->block;
-		}
-		if (options_refusal(option, service) == NULL)
-			print_key(conf, option, service, service->origin[i],
-				  block != NULL ? "\t\t" : "\t", out);
+		if (options_refusal(option, service) != NULL)
+			continue;
+		change_block(now, block, out);
+		print_key(conf, option, service, service->origin[i], indents[depth], out);
 	}
-	fprintf(out, "%s}\n", block != NULL ? "\t}\n" : "");
+	change_block(now, "", out);
+	fputs("}\n", out);
 }
 
 void conf_print(const struct conf *conf, FILE *out)

@@ -59,9 +59,9 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 }
 
 /* A key of a block inside of this one is likely meant with the block around it. */
-static bool suggest_block(const cfg_t *cfg, const char *unknown, struct text *message)
+static bool suggest_block(const cfg_opt_t *opts, const char *unknown, struct text *message)
 {
-	for (const cfg_opt_t *opt = cfg->opts; opt->name != NULL; opt++) {
+	for (const cfg_opt_t *opt = opts; opt->name != NULL; opt++) {
 		const cfg_opt_t *inner = opt->type == CFGT_SEC ? opt->subopts : NULL;
 
 		for (; inner != NULL && inner->name != NULL; inner++) {
@@ -70,6 +70,8 @@ static bool suggest_block(const cfg_t *cfg, const char *unknown, struct text *me
 			text_addf(message, "; it stands in a block %s { }", opt->name);
 			return true;
 		}
+		if (opt->type == CFGT_SEC && suggest_block(opt->subopts, unknown, message))
+			return true;
 	}
 	return false;
 }
@@ -80,7 +82,7 @@ static void suggest(const cfg_t *cfg, const char *unknown, struct text *message)
 	/* more than two slips, or more than half of the word, is another word */
 	size_t best_distance = strlen(unknown) / 2 < 2 ? strlen(unknown) / 2 + 1 : 3;
 
-	if (suggest_block(cfg, unknown, message))
+	if (suggest_block(cfg->opts, unknown, message))
 		return;
 	for (const cfg_opt_t *opt = cfg->opts; opt->name != NULL; opt++) {
 		size_t distance = text_distance(unknown, opt->name);
@@ -289,11 +291,17 @@ int read_config(const char *path, struct report *report, struct read_result *res
 	return report->errors == 0 ? 0 : EX_CONFIG;
 }
 
+/* libconfuse separates blocks by |, where we have a dot. */
 static cfg_opt_t *find_opt(const struct read_scope *scope, const struct option *option)
 {
-	cfg_t *cfg = option->block != NULL ? cfg_getsec(scope->cfg, option->block) : scope->cfg;
+	char path[64];
 
-	return cfg_getopt(cfg, option->name);
+	if (option->block == NULL)
+		return cfg_getopt(scope->cfg, option->name);
+	snprintf(path, sizeof(path), "%s|%s", option->block, option->name);
+	for (char *dot = strchr(path, '.'); dot != NULL; dot = strchr(dot, '.'))
+		*dot = '|';
+	return cfg_getopt(scope->cfg, path);
 }
 
 bool read_value(const struct read_scope *scope, const struct option *option, unsigned *count_r,

@@ -1,8 +1,8 @@
 #include "conf/repeat.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "conf/report.h"
 
 #define TOP_LEVEL 0 /* numbers of blocks: the keys of the top level, */
@@ -20,17 +20,17 @@ void repeat_word(struct repeat *repeat, const char *start, size_t length, unsign
 	repeat->after_equals = false;
 }
 
-/* The file as "service "x": block." where we are in one. */
+/* Where we are, as "service "x": block.block." */
 static void add_place(const struct repeat *repeat, char *buf, size_t size)
 {
-	const struct repeat_word *title = &repeat->title, *block = &repeat->level[1].name;
+	struct text place = text_start(buf, size);
 
-	buf[0] = '\0';
-	if (repeat->depth == 1)
-		snprintf(buf, size, "service \"%.*s\": ", (int)title->length, title->start);
-	else if (repeat->depth > 1)
-		snprintf(buf, size, "service \"%.*s\": %.*s.", (int)title->length, title->start,
-			 (int)block->length, block->start);
+	if (repeat->depth > 0)
+		text_addf(&place, "service \"%.*s\": ", (int)repeat->title.length,
+			  repeat->title.start);
+	for (unsigned i = 1; i < repeat->depth && i < REPEAT_DEPTH_MAX; i++)
+		text_addf(&place, "%.*s.", (int)repeat->level[i].name.length,
+			  repeat->level[i].name.start);
 }
 
 static void refuse(const struct repeat *repeat, unsigned block, struct repeat_word word,

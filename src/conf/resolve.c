@@ -2,173 +2,18 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "conf/compile.h"
+#include "conf/identity.h"
+#include "conf/options.h"
 #include "net/address.h"
 #include "net/triple.h"
-
-#define GROUPS_MAX 256
-#define ID_MAX 0xfffffffeLL /* -1 means "leave as it is" to setresuid(2) and chown(2) */
-
-/* A user by name or number; 0, or -1 when there is none. */
-static int find_user(const char *name, struct passwd *user_r)
-{
-	const struct passwd *entry;
-	long long number;
-
-	if (text_to_number(name, 0, ID_MAX, &number)) {
-		entry = getpwuid((uid_t)number);
-		if (entry == NULL) {
-			*user_r = (struct passwd){ .pw_uid = (uid_t)number, .pw_gid = (gid_t)-1 };
-			return 0;
-		}
-	} else {
-		entry = getpwnam(name);
-	}
-	if (entry == NULL)
-		return -1;
-	*user_r = *entry;
-	return 0;
-}
-
-static int find_group(const char *name, gid_t *gid_r)
-{
-	const struct group *entry;
-	long long number;
-
-	if (text_to_number(name, 0, ID_MAX, &number)) {
-		*gid_r = (gid_t)number;
-		return 0;
-	}
-	entry = getgrnam(name);
-	if (entry == NULL)
-		return -1;
-	*gid_r = entry->gr_gid;
-	return 0;
-}
-
-static void put_groups(struct compile *compile, struct conf_service *service,
-		       const struct passwd *user)
-{
-	gid_t groups[GROUPS_MAX] = { service->gid };
-	int n = GROUPS_MAX;
-
-	if (user->pw_name == NULL)
-		n = 1; /* a number without an entry: no name, no further groups */
-	else if (getgrouplist(user->pw_name, service->gid, groups, &n) < 0)
-		compile_error(compile, service, "run.user", "is in more than %d groups",
-			      GROUPS_MAX);
-	n = n > GROUPS_MAX ? GROUPS_MAX : n;
-	service->groups = compile_alloc(compile, (size_t)n * sizeof(gid_t));
-	service->n_groups = (uint32_t)n;
-	memcpy((char *)compile->conf + service->groups, groups, (size_t)n * sizeof(gid_t));
-}
-
-/* Where the identity of a service was written: in its own block or at the top. */
-struct identity {
-	const struct conf_service *user_scope, *group_scope; /* NULL: the top level */
-	const char *user_key, *group_key;
-	const char *user, *group; /* group "": the user's own */
-};
-
-static struct identity choose_identity(const struct conf *conf, const struct conf_service *service)
-{
-	const char *user = conf_string(conf, service->user);
-	const char *group = conf_string(conf, service->group);
-	struct identity id = { NULL, NULL, "user", "group", user, group };
-
-	if (user[0] != '\0') {
-		id.user_scope = service;
-		id.user_key = "run.user";
-	} else {
-		id.user = conf_string(conf, conf->user);
-	}
-	if (group[0] != '\0') {
-		id.group_scope = service;
-		id.group_key = "run.group";
-	} else if (user[0] == '\0') {
-		id.group = conf_string(conf, conf->group);
-	}
-	return id;
-}
-
-/* Only root can become somebody else; the default of `user` is meant for root. */
-static void resolve_unprivileged(struct compile *compile, struct conf_service *service,
-				 const struct identity *id)
-{
-	bool user_written = id->user_scope != NULL || compile_is_set(compile, NULL, "user");
-	struct passwd user;
-	gid_t gid = getegid();
-
-	service->uid = geteuid();
-	service->gid = getegid();
-	if (user_written && (find_user(id->user, &user) < 0 || user.pw_uid != service->uid))
-		compile_error(
-			compile, id->user_scope, id->user_key,
-			"only root can run workers as user \"%s\" (leave the key out, or be root)",
-			id->user);
-	if (id->group[0] != '\0' && (find_group(id->group, &gid) < 0 || gid != service->gid))
-		compile_error(compile, id->group_scope, id->group_key,
-			      "only root can run workers as group \"%s\"", id->group);
-}
-
-static void resolve_identity(struct compile *compile, struct conf_service *service)
-{
-	struct identity id = choose_identity(compile->conf, service);
-	struct passwd user;
-
-	if (geteuid() != 0) {
-		resolve_unprivileged(compile, service, &id);
-		return;
-	}
-	if (find_user(id.user, &user) < 0) {
-		compile_error(compile, id.user_scope, id.user_key,
-			      "there is no user \"%s\" (useradd --system makes one)", id.user);
-		return;
-	}
-	service->uid = user.pw_uid;
-	service->gid = user.pw_gid;
-	if (id.group[0] != '\0' && find_group(id.group, &service->gid) < 0)
-		compile_error(compile, id.group_scope, id.group_key, "there is no group \"%s\"",
-			      id.group);
-	else if (service->gid == (gid_t)-1)
-		compile_error(compile, id.user_scope, id.user_key,
-			      "user %s has no entry and so no group: write group as well", id.user);
-	put_groups(compile, service, &user);
-}
-
-static void resolve_owner(struct compile *compile, struct conf_service *service)
-{
-	const char *owner = conf_string(compile->conf, service->owner);
-	const char *group = conf_string(compile->conf, service->owner_group);
-	struct passwd user = { 0 };
-
-	service->spec.owner = (uid_t)-1;
-	service->spec.group = (gid_t)-1;
-	if (owner[0] != '\0' && find_user(owner, &user) < 0)
-		compile_error(compile, service, "owner", "there is no user \"%s\"", owner);
-	else if (owner[0] != '\0')
-		service->spec.owner = user.pw_uid;
-	if (group[0] != '\0' && find_group(group, &service->spec.group) < 0)
-		compile_error(compile, service, "group", "there is no group \"%s\"", group);
-}
-
-static void set_port(struct sockaddr_storage *addr, long long port)
-{
-	if (addr->ss_family == AF_INET)
-		((struct sockaddr_in *)addr)->sin_port = htons((uint16_t)port);
-	else
-		((struct sockaddr_in6 *)addr)->sin6_port = htons((uint16_t)port);
-}
 
 /* "*" and "localhost" have one meaning everywhere, whatever /etc/hosts says (RFC 6761). */
 static bool well_known(const char *name, int family, struct listener_spec *spec)
@@ -223,38 +68,108 @@ static void look_up(struct compile *compile, struct conf_service *service, const
 	freeaddrinfo(list);
 }
 
+static void resolve_name(struct compile *compile, struct conf_service *service, const char *name)
+{
+	struct listener_spec *spec = &service->spec;
+
+	if (!well_known(name, spec->family, spec))
+		look_up(compile, service, name);
+	address_set_port(&spec->address, (unsigned)service->port);
+}
+
 static void resolve_address(struct compile *compile, struct conf_service *service)
 {
 	const char *name = conf_string(compile->conf, service->address);
 	const char *path = conf_string(compile->conf, service->path);
 	struct listener_spec *spec = &service->spec;
 
-	if (spec->family == AF_UNIX) {
-		if (address_from_path(path, &spec->address, &spec->length) < 0)
-			compile_error(compile, service, "path", "is longer than 107 bytes");
+	if (spec->family == AF_INET || spec->family == AF_INET6)
+		resolve_name(compile, service, name);
+	else if (spec->family == AF_UNIX &&
+		 address_from_path(path, &spec->address, &spec->length) < 0)
+		compile_error(compile, service, "path", "is longer than 107 bytes");
+	else if (spec->family == AF_VSOCK &&
+		 address_from_cid(name, (unsigned)service->port, &spec->address, &spec->length) < 0)
+		compile_error(compile, service, "address",
+			      "\"%s\" is none of any, localhost, host, and no CID", name);
+	else if (spec->family == AF_TIPC &&
+		 address_from_tipc(name, (int)service->scope, &spec->address, &spec->length) < 0)
+		compile_error(
+			compile, service, "address",
+			"\"%s\" is not TYPE:LOWER-UPPER or TYPE:INSTANCE with TYPE from 64 on",
+			name);
+}
+
+static void resolve_group(struct compile *compile, struct conf_service *service)
+{
+	const char *group = conf_string(compile->conf, service->multicast_group);
+	const char *interface = conf_string(compile->conf, service->multicast_interface);
+	struct sockaddr_storage *addr = &service->spec.group.address;
+	void *where = service->family == AF_INET6 ?
+			      (void *)&((struct sockaddr_in6 *)addr)->sin6_addr :
+			      (void *)&((struct sockaddr_in *)addr)->sin_addr;
+
+	if (group[0] == '\0')
 		return;
-	}
-	if (!well_known(name, spec->family, spec))
-		look_up(compile, service, name);
-	set_port(&spec->address, service->port);
+	addr->ss_family = (sa_family_t)service->family;
+	if (inet_pton((int)service->family, group, where) != 1 || !address_is_multicast(addr))
+		compile_error(compile, service, "socket.multicast.group",
+			      "\"%s\" is no multicast address of family %s", group,
+			      triple_word(triple_families, service->family));
+	snprintf(service->spec.group.interface, sizeof(service->spec.group.interface), "%s",
+		 interface);
+}
+
+static void resolve_protocol(struct compile *compile, struct conf_service *service)
+{
+	const char *protocol = conf_string(compile->conf, service->protocol);
+	struct listener_spec *spec = &service->spec;
+	const struct triple *triple;
+
+	if (triple_protocol(protocol, &spec->protocol) < 0)
+		compile_error(compile, service, "protocol",
+			      "\"%s\" is no name of /etc/protocols and no number", protocol);
+	triple = triple_find(spec->family, spec->type, spec->protocol);
+	if (spec->protocol == 0 && triple != NULL)
+		spec->protocol = triple->protocol;
+}
+
+static void resolve_options(struct compile *compile, struct conf_service *service)
+{
+	struct listener_spec *spec = &service->spec;
+
+	spec->options.family = spec->family;
+	spec->options.type = spec->type;
+	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++)
+		spec->options.value[id] = (unsigned)service->socket[id];
+	spec->options.value[SOCKOPT_REUSE_PORT] = service->socket[SOCKOPT_REUSE_PORT] != 0;
+	if (service->socket[SOCKOPT_REUSE_PORT] == OPTION_PER_WORKER)
+		spec->sockets = (unsigned)service->workers_max;
+	else
+		spec->sockets = 1;
+	/* nobody else ends an association that has gone quiet */
+	if (spec->type == SOCK_SEQPACKET && spec->protocol == IPPROTO_SCTP)
+		spec->options.value[SOCKOPT_AUTOCLOSE] =
+			(unsigned)((service->idle_ms + 999) / 1000);
+	snprintf(spec->options.bind_device, sizeof(spec->options.bind_device), "%s",
+		 conf_string(compile->conf, service->bind_device));
+	snprintf(spec->options.congestion, sizeof(spec->options.congestion), "%s",
+		 conf_string(compile->conf, service->congestion));
 }
 
 void resolve_service(struct compile *compile, struct conf_service *service)
 {
-	const char *protocol = conf_string(compile->conf, service->protocol);
 	struct listener_spec *spec = &service->spec;
 
 	spec->family = (int)service->family;
 	spec->type = (int)service->type;
 	spec->backlog = (int)service->backlog;
-	spec->v6only = service->v6only != 0;
-	spec->mode = (mode_t)service->mode;
-	if (triple_protocol(protocol, &spec->protocol) < 0)
-		compile_error(compile, service, "protocol",
-			      "\"%s\" is no name of /etc/protocols and no number", protocol);
-	if (spec->protocol == 0)
-		spec->protocol = triple_usual_protocol(spec->family, spec->type);
-	resolve_owner(compile, service);
+	spec->rights.mode = (mode_t)service->mode;
+	spec->rights.directory_mode = (mode_t)service->directory_mode;
+	resolve_protocol(compile, service);
+	identity_owner(compile, service);
 	resolve_address(compile, service);
-	resolve_identity(compile, service);
+	resolve_group(compile, service);
+	resolve_options(compile, service);
+	identity_workers(compile, service);
 }

@@ -1,5 +1,5 @@
 /*
- * resolve.h - names into numbers: users, groups, protocols, addresses.
+ * resolve.h - what a service says into what the kernel takes: names, addresses, options.
  *
  * Runs in the reading child, so that the master never waits for a name
  * service. Sources: getpwnam(3), getgrouplist(3), getprotobyname(3),

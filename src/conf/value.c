@@ -8,8 +8,6 @@
 #include "conf/options.h"
 #include "net/triple.h"
 
-#define SOMAXCONN_FILE "/proc/sys/net/core/somaxconn"
-
 struct unit {
 	const char *name;
 	long long factor;
@@ -49,6 +47,10 @@ static void print_unit(long long value, const struct unit *units, FILE *out)
 {
 	const struct unit *best = units;
 
+	if (value == 0) {
+		fputs("0", out);
+		return;
+	}
 	for (; units->name != NULL; units++) {
 		if (value % units->factor == 0)
 			best = units;
@@ -100,22 +102,35 @@ static bool parse_word(const struct option *option, const char *string, long lon
 	return false;
 }
 
-static bool parse_backlog(const char *string, long long *value_r)
+long long value_from_file(const char *path, long long fallback)
 {
+	long long value = fallback;
 	char line[32] = "";
-	FILE *file;
+	FILE *file = fopen(path, "re");
 
-	if (strcmp(string, "somaxconn") != 0)
-		return text_to_number(string, 0, INT64_MAX, value_r);
-	*value_r = 4096; /* the kernel's default since 5.4, should /proc be missing */
-	file = fopen(SOMAXCONN_FILE, "re");
 	if (file == NULL)
-		return true;
+		return fallback;
 	if (fgets(line, sizeof(line), file) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
-		text_to_number(line, 1, 65535, value_r);
+		text_to_number(line, 0, INT64_MAX, &value);
 	}
 	fclose(file);
+	return value;
+}
+
+long long value_somaxconn(void)
+{
+	/* 4096: the kernel's default since 5.4, should /proc be missing */
+	return value_from_file("/proc/sys/net/core/somaxconn", 4096);
+}
+
+static bool parse_backlog(const char *string, long long *value_r)
+{
+	if (strcmp(string, "somaxconn") != 0)
+		return text_to_number(string, 0, INT64_MAX, value_r);
+	*value_r = value_somaxconn();
+	if (*value_r > 65535)
+		*value_r = 65535;
 	return true;
 }
 
@@ -204,10 +219,7 @@ void value_print(const struct option *option, long long value, FILE *out)
 		print_unit(value, sizes, out);
 		break;
 	case OPTION_DURATION:
-		if (value == 0)
-			fputs("0", out);
-		else
-			print_unit(value, durations, out);
+		print_unit(value, durations, out);
 		break;
 	case OPTION_OCTAL:
 		fprintf(out, "%04llo", (unsigned long long)value);

@@ -17,6 +17,12 @@ struct text;
 bool value_parse(const struct option *option, const char *string, long long *value_r,
 		 struct text *why);
 
+/* The number in a file of /proc/sys; fallback if there is none. */
+long long value_from_file(const char *path, long long fallback);
+
+/* The most that may wait in the queue of a socket that listens. */
+long long value_somaxconn(void);
+
 /* Print a scalar in the shortest form that value_parse() reads back as the same. */
 void value_print(const struct option *option, long long value, FILE *out);
 

@@ -34,7 +34,7 @@ static int chargen_init(struct handler_env *env, void **state_r)
 static int chargen_serve(struct conn *conn, void *state)
 {
 	(void)state;
-	if (conn_type(conn) == SOCK_DGRAM)
+	if (conn_is_message(conn))
 		return conn_write(conn, lines, DATAGRAM_MAX);
 	while (conn_write(conn, lines, sizeof(lines)) == 0)
 		;

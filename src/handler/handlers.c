@@ -3,13 +3,8 @@
 #include <string.h>
 
 const struct handler *const handlers_all[] = {
-	&handler_echo,
-	&handler_discard,
-	&handler_chargen,
-	&handler_daytime,
-	&handler_time,
-	&handler_qotd,
-	NULL,
+	&handler_echo, &handler_discard, &handler_chargen, &handler_daytime,
+	&handler_time, &handler_qotd,	 &handler_ping,	   NULL,
 };
 
 const struct handler *handlers_find(const char *name)

@@ -7,7 +7,7 @@
 #include "handler/handler.h"
 
 extern const struct handler handler_echo, handler_discard, handler_chargen, handler_daytime,
-	handler_time, handler_qotd;
+	handler_time, handler_qotd, handler_ping;
 
 /* All of them, ended by NULL. */
 extern const struct handler *const handlers_all[];

@@ -8,23 +8,40 @@
 #include "base/log.h"
 #include "master/state.h"
 
-void account_add(struct master *master, const char *service, const struct counts *counts)
+/* The account of a service, a new one if there is none; NULL without memory. */
+static struct account *find(struct master *master, const char *service)
 {
 	struct account *account = master->accounts;
 
 	while (account != NULL && strcmp(account->service, service) != 0)
 		account = account->next;
+	if (account != NULL)
+		return account;
+	account = calloc(1, sizeof(*account));
 	if (account == NULL) {
-		account = calloc(1, sizeof(*account));
-		if (account == NULL) {
-			log_error("out_of_memory", KV("service", service));
-			return;
-		}
-		snprintf(account->service, sizeof(account->service), "%s", service);
-		account->next = master->accounts;
-		master->accounts = account;
+		log_error("out_of_memory", KV("service", service));
+		return NULL;
 	}
-	board_add(&account->counts, counts);
+	snprintf(account->service, sizeof(account->service), "%s", service);
+	account->next = master->accounts;
+	master->accounts = account;
+	return account;
+}
+
+void account_add(struct master *master, const char *service, const struct counts *counts)
+{
+	struct account *account = find(master, service);
+
+	if (account != NULL)
+		board_add(&account->counts, counts);
+}
+
+void account_dropped(struct master *master, const char *service, unsigned n)
+{
+	struct account *account = n > 0 ? find(master, service) : NULL;
+
+	if (account != NULL)
+		account->dropped += n;
 }
 
 static bool has_service(const struct generation *generation, const char *service)
@@ -55,7 +72,7 @@ static void log_account(const struct account *account)
 	log_info("account", KV("service", account->service), KV("accepted", c->accepted),
 		 KV("served", c->served), KV("failed", c->failed), KV("refused", c->refused),
 		 KV("lost", c->lost), KV("in_flight", c->in_flight), KV("bytes_in", c->bytes_in),
-		 KV("bytes_out", c->bytes_out));
+		 KV("bytes_out", c->bytes_out), KV("dropped", account->dropped));
 	if (c->accepted != c->served + c->failed + c->refused + c->lost + c->in_flight)
 		log_bug("account_mismatch", KV("service", account->service));
 }

@@ -12,6 +12,9 @@ struct master;
 /* Add what a worker that is gone had done. */
 void account_add(struct master *master, const char *service, const struct counts *counts);
 
+/* Add the datagrams that a listener which is closed lost in the kernel. */
+void account_dropped(struct master *master, const char *service, unsigned n);
+
 /*
  * Write one line for each service that no generation has any more (all: for
  * every service), and forget those accounts.

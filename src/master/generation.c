@@ -1,6 +1,7 @@
 #include "master/generation.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -9,7 +10,6 @@
 #include "base/log.h"
 #include "master/listeners.h"
 #include "master/state.h"
-#include "net/address.h"
 
 #define START_MS 60000 /* all workers of a new generation are ready by then */
 
@@ -54,8 +54,8 @@ static int build_pool(struct generation *generation, struct service_pool *pool,
 		return -1;
 	}
 	pool->policy.drain_ms = service->drain_ms;
-	pool->listener = listeners_take(generation->master, generation->conf, service, status_r);
-	return pool->listener != NULL ? 0 : -1;
+	pool->bind_until_ms = clock_now_ms() + service->bind_retry_ms;
+	return 0;
 }
 
 static int build_pools(struct generation *generation, int *status_r)
@@ -76,16 +76,24 @@ static int build_pools(struct generation *generation, int *status_r)
 	return 0;
 }
 
-/* The real ports: the config may say 0. */
-static void note_datagram_ports(struct generation *generation)
+int generation_bind(struct generation *generation, long long now_ms, int *status_r)
 {
-	for (unsigned i = 0; i < generation->n_pools; i++) {
-		const struct listener *listener = &generation->pools[i].listener->listener;
-		unsigned port = address_port(&listener->bound);
+	bool waiting = false;
 
-		if (listener->spec.type == SOCK_DGRAM && port != 0)
-			generation->datagram_ports[generation->n_datagram_ports++] = (uint16_t)port;
+	for (unsigned i = 0; i < generation->n_pools; i++) {
+		struct service_pool *pool = &generation->pools[i];
+
+		if (pool->listener != NULL)
+			continue;
+		pool->listener = listeners_take(generation->master, generation->conf, pool->service,
+						now_ms < pool->bind_until_ms, status_r);
+		if (pool->listener == NULL && *status_r != EX_OK)
+			return -1;
+		waiting = waiting || pool->listener == NULL;
 	}
+	generation->bound = !waiting;
+	generation->start_deadline_ms = now_ms + START_MS;
+	return 0;
 }
 
 int generation_build(struct master *master, const struct conf *conf, int *status_r)
@@ -99,14 +107,13 @@ int generation_build(struct master *master, const struct conf *conf, int *status
 	}
 	generation->master = master;
 	generation->conf = conf;
-	if (build_pools(generation, status_r) < 0) {
+	if (build_pools(generation, status_r) < 0 ||
+	    generation_bind(generation, clock_now_ms(), status_r) < 0) {
 		generation_free(generation);
 		listeners_sweep(master);
 		return -1;
 	}
-	note_datagram_ports(generation);
 	generation->id = ++master->last_id;
-	generation->start_deadline_ms = clock_now_ms() + START_MS;
 	master->starting = generation;
 	return 0;
 }
@@ -133,13 +140,17 @@ bool generation_is_empty(const struct generation *generation)
 	return true;
 }
 
-static bool is_current(const struct master *master, const struct open_listener *listener)
+/* From which seat on the socket of a worker goes with it: 0 when the listener does. */
+static unsigned sockets_kept(const struct master *master, const struct service_pool *pool)
 {
 	for (unsigned i = 0; master->current != NULL && i < master->current->n_pools; i++) {
-		if (master->current->pools[i].listener == listener)
-			return true;
+		const struct service_pool *now = &master->current->pools[i];
+
+		if (pool->listener == NULL || now->listener != pool->listener)
+			continue;
+		return now->service->spec.sockets > 1 ? now->service->spec.sockets : UINT_MAX;
 	}
-	return false;
+	return 0;
 }
 
 void generation_retire(struct master *master, struct generation *generation)
@@ -148,7 +159,7 @@ void generation_retire(struct master *master, struct generation *generation)
 		struct service_pool *pool = &generation->pools[i];
 
 		pool->policy.goal = POOL_RETIRE;
-		pool->drain = !is_current(master, pool->listener);
+		pool->drain_from = sockets_kept(master, pool);
 		pool->listener = NULL;
 	}
 	generation->next = master->retired;

@@ -20,6 +20,13 @@ struct master;
  */
 int generation_build(struct master *master, const struct conf *conf, int *status_r);
 
+/*
+ * Open the listeners that are not open yet. Returns 0: generation->bound says
+ * whether all are, else some wait for their address (socket.bind_retry); or -1
+ * as generation_build().
+ */
+int generation_bind(struct generation *generation, long long now_ms, int *status_r);
+
 /* True when every seat has a ready worker. */
 bool generation_is_ready(const struct generation *generation);
 

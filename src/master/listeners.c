@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "master/account.h"
 #include "master/state.h"
 #include "net/address.h"
 #include "net/triple.h"
@@ -16,13 +17,22 @@ static void log_listening(const struct open_listener *open)
 {
 	const struct listener *listener = &open->listener;
 	const struct listener_spec *spec = &listener->spec;
-	char address[ADDRESS_TEXT_MAX];
+	char address[ADDRESS_TEXT_MAX], options[512], protocol[24];
+	struct text text = text_start(options, sizeof(options));
+	const struct triple *triple = triple_find(spec->family, spec->type, spec->protocol);
+	const char *name = triple->name;
 
+	if (triple->protocol == TRIPLE_OTHER) {
+		snprintf(protocol, sizeof(protocol), "%d", spec->protocol);
+		name = protocol;
+	}
+	listener_describe(listener, &text);
+	/* a field without a key is none */
 	log_info("listening", KV("service", open->service),
 		 KV("family", triple_word(triple_families, spec->family)),
-		 KV("type", triple_word(triple_types, spec->type)),
-		 KV("protocol", triple_protocol_name(spec->family, spec->type, spec->protocol)),
-		 KV("address", address_text(&listener->bound, listener->bound_length, address)));
+		 KV("type", triple_word(triple_types, spec->type)), KV("protocol", name),
+		 KV("address", address_text(&listener->bound, listener->bound_length, address)),
+		 KV(text.length > 0 ? "options" : NULL, options));
 }
 
 static int exit_status(int error)
@@ -55,29 +65,60 @@ static bool is_for(const struct open_listener *open, const struct conf *conf,
 	return !any_port || strcmp(open->service, conf_string(conf, service->name)) == 0;
 }
 
-static struct open_listener *fail(struct open_listener *open, const struct listener_spec *spec,
-				  const char *why, int error, int *status_r)
+static bool is_not_there_yet(int error)
+{
+	return error == EADDRNOTAVAIL || error == ENODEV;
+}
+
+static void log_failure(const char *service, const struct listener_spec *spec, const char *why)
 {
 	char address[ADDRESS_TEXT_MAX];
 
-	log_error("listen_failed", KV("service", open->service),
+	log_error("listen_failed", KV("service", service),
 		  KV("address", address_text(&spec->address, spec->length, address)),
 		  KV("error", why));
-	*status_r = exit_status(error);
-	free(open);
-	return NULL;
+}
+
+/* Open a new one into open; as listeners_take(). */
+static struct open_listener *open_new(struct master *master, struct open_listener *open,
+				      const struct listener_spec *spec, bool may_wait,
+				      int *status_r)
+{
+	char buf[512], short_buf[256];
+	struct text why = text_start(buf, sizeof(buf));
+	struct text shortfall = text_start(short_buf, sizeof(short_buf));
+
+	if (listener_open(spec, &open->listener, &shortfall, &why) < 0) {
+		*status_r = may_wait && is_not_there_yet(errno) ? EX_OK : exit_status(errno);
+		if (*status_r != EX_OK)
+			log_failure(open->service, spec, buf);
+		free(open);
+		return NULL;
+	}
+	open->next = master->listeners;
+	master->listeners = open;
+	log_listening(open);
+	if (shortfall.length > 0)
+		log_warning("option_short", KV("service", open->service), KV("error", short_buf));
+	return open;
 }
 
 struct open_listener *listeners_take(struct master *master, const struct conf *conf,
-				     const struct conf_service *service, int *status_r)
+				     const struct conf_service *service, bool may_wait,
+				     int *status_r)
 {
 	char buf[512];
 	struct text why = text_start(buf, sizeof(buf));
 	struct open_listener *open;
 
 	for (open = master->listeners; open != NULL; open = open->next) {
-		if (is_for(open, conf, service))
+		if (!is_for(open, conf, service))
+			continue;
+		if (listener_grow(&open->listener, &service->spec, &why) == 0)
 			return open;
+		*status_r = exit_status(errno);
+		log_failure(open->service, &service->spec, buf);
+		return NULL;
 	}
 	open = calloc(1, sizeof(*open));
 	if (open == NULL) {
@@ -85,22 +126,18 @@ struct open_listener *listeners_take(struct master *master, const struct conf *c
 		return NULL;
 	}
 	snprintf(open->service, sizeof(open->service), "%s", conf_string(conf, service->name));
-	if (listener_open(&service->spec, &open->listener, &why) < 0)
-		return fail(open, &service->spec, buf, errno, status_r);
-	open->next = master->listeners;
-	master->listeners = open;
-	log_listening(open);
-	return open;
+	return open_new(master, open, &service->spec, may_wait, status_r);
 }
 
 void listeners_adjust(struct master *master)
 {
 	for (unsigned i = 0; i < master->current->n_pools; i++) {
 		struct service_pool *pool = &master->current->pools[i];
-		char buf[256];
+		char buf[512];
 		struct text why = text_start(buf, sizeof(buf));
 
-		if (listener_adjust(&pool->listener->listener, &pool->service->spec, &why) < 0)
+		(void)listener_adjust(&pool->listener->listener, &pool->service->spec, &why);
+		if (why.length > 0)
 			log_warning("listener_not_adjusted", KV("service", pool->listener->service),
 				    KV("error", buf));
 	}
@@ -128,6 +165,7 @@ void listeners_sweep(struct master *master)
 		}
 		*at = open->next;
 		log_info("listener_closed", KV("service", open->service));
+		account_dropped(master, open->service, listener_dropped(&open->listener));
 		listener_close(&open->listener);
 		free(open);
 	}

@@ -7,6 +7,8 @@
 #ifndef PREFORKD_MASTER_LISTENERS_H
 #define PREFORKD_MASTER_LISTENERS_H
 
+#include <stdbool.h>
+
 struct conf;
 struct conf_service;
 struct master;
@@ -15,10 +17,12 @@ struct open_listener;
 /*
  * The listener for a service: one that is open already, or a new one. NULL
  * when it cannot be opened, after a line in the log, with an exit status of
- * sysexits.h in *status_r.
+ * sysexits.h in *status_r; EX_OK, and no line, when its address is not there yet
+ * and it may wait for it.
  */
 struct open_listener *listeners_take(struct master *master, const struct conf *conf,
-				     const struct conf_service *service, int *status_r);
+				     const struct conf_service *service, bool may_wait,
+				     int *status_r);
 
 /* Let the options of the listeners follow the current config (mode, backlog, ...). */
 void listeners_adjust(struct master *master);

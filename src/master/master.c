@@ -18,8 +18,10 @@
 
 static int setup_log(struct master *master, const struct conf *conf)
 {
-	if (reload_apply_log(master, conf) == 0)
+	if (reload_apply_log(master, conf) == 0) {
+		reload_log_warnings(conf);
 		return 0;
+	}
 	log_error("log_failed", KV("file", conf_string(conf, conf->log)),
 		  KV("error", strerror(errno)),
 		  KV("remedy", "it must be a plain file of our own in a directory that exists"));
@@ -66,8 +68,8 @@ static int setup_loop(struct master *master)
 
 static void clean_up(struct master *master)
 {
-	account_close(master, true);
 	listeners_sweep(master);
+	account_close(master, true);
 	/* those that even SIGKILL did not end */
 	while (master->retired != NULL) {
 		struct generation *left = master->retired;

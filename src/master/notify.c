@@ -46,6 +46,16 @@ void notify_stopping(long long timeout_ms)
 	send_message(buf);
 }
 
+void notify_waiting(long long timeout_ms)
+{
+	char buf[64];
+	struct text message = text_start(buf, sizeof(buf));
+
+	/* beyond what is left of TimeoutStartSec= */
+	text_addf(&message, "EXTEND_TIMEOUT_USEC=%lld", timeout_ms * 1000);
+	send_message(buf);
+}
+
 static void add_workers(const struct generation *generation, enum seat_phase phase, unsigned *n,
 			unsigned *of)
 {

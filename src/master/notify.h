@@ -21,6 +21,9 @@ void notify_reloading(void);
 /* STOPPING=1, and that it may take so long. */
 void notify_stopping(long long timeout_ms);
 
+/* A start that waits for an address may take so much longer. */
+void notify_waiting(long long timeout_ms);
+
 /* STATUS= with how many workers are ready; sent only when it has changed. */
 void notify_status(const struct master *master);
 

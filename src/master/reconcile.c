@@ -19,6 +19,7 @@
 
 #define SPAWNS_A_ROUND 64 /* then events get their turn */
 #define RETIRED_MAX 4	  /* generations that may finish at the same time */
+#define BIND_RETRY_MS 500 /* between two attempts to bind to an address that is not there yet */
 
 /* One round's budget and the next moment that matters. */
 struct round {
@@ -34,7 +35,7 @@ static void wake_at(struct round *round, long long at_ms)
 
 static void stop_worker(struct service_pool *pool, unsigned seat, long long now_ms)
 {
-	process_signal(pool->workers[seat].exit.fd, pool->drain ? SIGUSR1 : SIGTERM);
+	process_signal(pool->workers[seat].exit.fd, seat >= pool->drain_from ? SIGUSR1 : SIGTERM);
 	pool_stop_sent(&pool->policy, seat, now_ms);
 }
 
@@ -84,7 +85,8 @@ static void reconcile_pool(struct service_pool *pool, struct round *round)
 
 static void reconcile_generation(struct generation *generation, struct round *round)
 {
-	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++)
+	for (unsigned i = 0; generation != NULL && generation->bound && i < generation->n_pools;
+	     i++)
 		reconcile_pool(&generation->pools[i], round);
 }
 
@@ -119,13 +121,13 @@ static void commit(struct master *master)
 }
 
 /* Some of its workers may serve somebody already, so they are not killed but retired. */
-static void drop(struct master *master, const char *why)
+static void drop(struct master *master, const char *why, int status)
 {
 	struct generation *failed = master->starting;
 
 	if (master->current == NULL) {
 		log_error("start_failed", KV("error", why));
-		master->exit_status = EX_OSERR;
+		master->exit_status = status;
 		stop_begin(master, STOP_NOW);
 		return;
 	}
@@ -135,18 +137,36 @@ static void drop(struct master *master, const char *why)
 	reload_end(master, why);
 }
 
+/* Its workers are forked when all its listeners are there, not before. */
+static void bind_starting(struct master *master, struct round *round)
+{
+	struct generation *starting = master->starting;
+	int status;
+
+	if (starting == NULL || starting->bound || round->now_ms < master->bind_next_ms)
+		return;
+	if (generation_bind(starting, round->now_ms, &status) < 0) {
+		drop(master, "a service cannot be started", status);
+	} else if (!starting->bound) {
+		master->bind_next_ms = round->now_ms + BIND_RETRY_MS;
+		notify_waiting(2 * BIND_RETRY_MS);
+	}
+}
+
 static void settle_starting(struct master *master, struct round *round)
 {
 	struct generation *starting = master->starting;
 
 	if (starting == NULL)
 		return;
-	if (starting->start_failed)
-		drop(master, "a worker died before it was ready (its own line says why)");
+	if (!starting->bound)
+		wake_at(round, master->bind_next_ms);
+	else if (starting->start_failed)
+		drop(master, "a worker died before it was ready (its own line says why)", EX_OSERR);
 	else if (generation_is_ready(starting))
 		commit(master);
 	else if (round->now_ms >= starting->start_deadline_ms)
-		drop(master, "not all workers were ready in time");
+		drop(master, "not all workers were ready in time", EX_OSERR);
 	else
 		wake_at(round, starting->start_deadline_ms);
 }
@@ -195,6 +215,7 @@ void reconcile(struct master *master)
 {
 	struct round round = { .now_ms = clock_now_ms() };
 
+	bind_starting(master, &round);
 	settle_starting(master, &round);
 	obey_signals(master);
 	reconcile_generation(master->current, &round);

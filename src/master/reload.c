@@ -11,13 +11,24 @@
 #include "master/notify.h"
 #include "master/state.h"
 
-void reload_log_errors(const char *errors)
+static void log_errors(const char *errors)
 {
 	char *copy = strdup(errors), *rest = copy;
 
 	for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
 		if (line[0] != '\0')
 			log_error("config_error", KV("error", line));
+	}
+	free(copy);
+}
+
+void reload_log_warnings(const struct conf *conf)
+{
+	char *copy = strdup(conf_string(conf, conf->warnings)), *rest = copy;
+
+	for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
+		if (line[0] != '\0')
+			log_warning("config_warning", KV("text", line));
 	}
 	free(copy);
 }
@@ -57,6 +68,7 @@ static void build(struct master *master, const struct conf *conf)
 {
 	int status;
 
+	reload_log_warnings(conf);
 	if (reload_apply_log(master, conf) < 0) {
 		log_error("log_failed", KV("file", conf_string(conf, conf->log)),
 			  KV("error", strerror(errno)));
@@ -78,7 +90,7 @@ static void on_loaded(struct master *master)
 	if (!master->reloading) {
 		/* out of time, and reported as such already; or the master stops */
 	} else if (result.conf == NULL) {
-		reload_log_errors(result.errors != NULL ? result.errors : "out of memory");
+		log_errors(result.errors != NULL ? result.errors : "out of memory");
 		reload_end(master, "the config has errors");
 	} else {
 		build(master, conf_ref(result.conf));
@@ -117,7 +129,7 @@ void reload_begin(struct master *master)
 	master->reloading = true;
 	notify_reloading();
 	log_notice("reload_started", KV("config", master->config_path));
-	if (conf_load_start(master->config_path, &master->load) < 0) {
+	if (conf_load_start(master->config_path, true, &master->load) < 0) {
 		reload_end(master, strerror(errno));
 		return;
 	}

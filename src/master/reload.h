@@ -28,7 +28,7 @@ void reload_respawn(struct master *master);
 /* Let log and level follow a conf and the command line. -1 with errno: cannot be opened. */
 int reload_apply_log(const struct master *master, const struct conf *conf);
 
-/* Write the lines of errors to the log. */
-void reload_log_errors(const char *errors);
+/* Write each warning of a conf as a line of the log. */
+void reload_log_warnings(const struct conf *conf);
 
 #endif

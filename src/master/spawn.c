@@ -22,13 +22,11 @@ _Noreturn static void become_worker(struct service_pool *pool, unsigned seat, pi
 		.conf = pool->generation->conf,
 		.service = pool->service,
 		.board = pool->board,
-		.listener = pool->listener->listener.fd,
+		.listener = listener_fd(&pool->listener->listener, seat),
 		.detach = pool->generation->master->daemon_fd >= 0,
 		.ready_fd = ready_fd,
 		.master = master,
 		.index = seat,
-		.own_ports = pool->generation->datagram_ports,
-		.n_own_ports = pool->generation->n_datagram_ports,
 	};
 
 	worker_run(&worker);

@@ -43,7 +43,8 @@ struct service_pool {
 	struct generation *generation;
 	const struct conf_service *service;
 	struct open_listener *listener; /* NULL once retired: the listener lives on without us */
-	bool drain;			/* retire by serving the queue: nobody else will */
+	long long bind_until_ms;	/* STARTING: so long we wait for its address */
+	unsigned drain_from; /* seats from this one on serve their queue before they leave */
 	struct pool policy;
 	struct board *board;
 	struct worker *workers;
@@ -56,8 +57,7 @@ struct generation {
 	const struct conf *conf;
 	struct service_pool *pools;
 	unsigned n_pools;
-	uint16_t datagram_ports[CONF_SERVICES_MAX]; /* of its services, in host order */
-	unsigned n_datagram_ports;
+	bool bound;		     /* all its listeners are open */
 	long long start_deadline_ms; /* STARTING: to be ready by */
 	bool start_failed;	     /* STARTING: a worker died before it was ready */
 	struct generation *next;     /* in master->retired */
@@ -67,6 +67,7 @@ struct generation {
 struct account {
 	char service[64];
 	struct counts counts;
+	uint64_t dropped; /* datagrams, by the kernel */
 	struct account *next;
 };
 
@@ -105,6 +106,7 @@ struct master {
 
 	/* stopping */
 	enum master_stop stopping;
+	long long bind_next_ms; /* when the starting generation tries to bind again */
 	long long stop_deadline_ms;
 	int exit_status;
 };

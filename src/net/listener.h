@@ -4,13 +4,19 @@
  * Runs in the master only. A listener is opened once and kept while its
  * address stays in the config; it is never closed and bound again, because
  * that would reset what waits in its queue.
+ *
+ * One socket for all workers; or, with reuse_port = per-worker, one for each,
+ * among which the kernel divides the clients.
  */
 #ifndef PREFORKD_NET_LISTENER_H
 #define PREFORKD_NET_LISTENER_H
 
 #include <stdbool.h>
 #include <sys/socket.h>
-#include <sys/types.h>
+
+#include "net/datagram.h"
+#include "net/sockopt.h"
+#include "net/unixpath.h"
 
 struct text;
 
@@ -20,33 +26,40 @@ struct listener_spec {
 	struct sockaddr_storage address;
 	socklen_t length;
 	int backlog;
-	bool v6only;
-	mode_t mode; /* of the path of a unix socket, as are: */
-	uid_t owner; /* (uid_t)-1: the master's */
-	gid_t group;
+	unsigned sockets; /* 1, or one for each worker */
+	struct sockopt_values options;
+	struct datagram_group group;
+	struct unixpath_rights rights;
 };
 
 struct listener {
-	int fd;
+	int *fds; /* n_fds of them; of allocated memory */
+	unsigned n_fds;
 	struct listener_spec spec;
 	struct sockaddr_storage bound; /* with the real port where the spec has 0 */
 	socklen_t bound_length;
-	dev_t device; /* of the path: */
-	ino_t inode;
+	struct sockopt_state options;
+	struct unixpath_node node;
 };
 
 /*
  * Open a listener. Returns 0, or -1 with errno and a sentence for the user,
- * with the remedy, in *error. A unix path is taken over only from a socket
- * on which nobody answers. Sources: socket(7), ip(7), ipv6(7), unix(7).
+ * with the remedy, in *error. *shortfall: what the kernel granted in part only.
+ * Sources: socket(7), ip(7), ipv6(7), unix(7), vsock(7), tipc(7), sctp(7).
  */
 int listener_open(const struct listener_spec *spec, struct listener *listener_r,
-		  struct text *error);
+		  struct text *shortfall, struct text *error);
 
 /*
- * Make an open listener follow a changed spec of the same address (backlog,
- * mode, owner, group). Returns 0, or -1 with errno and *error, and then
- * nothing was changed that a client could notice.
+ * Give an open listener as many sockets as the spec wants, if they are more.
+ * Returns 0, or -1 with errno and *error, and then it is as it was.
+ */
+int listener_grow(struct listener *listener, const struct listener_spec *spec, struct text *error);
+
+/*
+ * Make an open listener follow a changed spec of the same address. Returns 0; *error
+ * may say what cannot change on an open socket, or was granted in part only. Or
+ * -1 with errno and *error, and then a part may have changed.
  */
 int listener_adjust(struct listener *listener, const struct listener_spec *spec,
 		    struct text *error);
@@ -54,7 +67,16 @@ int listener_adjust(struct listener *listener, const struct listener_spec *spec,
 /* Close; the path of a unix socket is removed if it is still the one we made. */
 void listener_close(struct listener *listener);
 
+/* The socket for the worker in a seat (from 0). */
+int listener_fd(const struct listener *listener, unsigned seat);
+
 /* True if both specs mean one socket: the same triple and address. */
 bool listener_same_address(const struct listener_spec *a, const struct listener_spec *b);
+
+/* How many datagrams the kernel dropped since it was opened; 0 where it does not count. */
+unsigned listener_dropped(const struct listener *listener);
+
+/* Add "key=value ..." of the options that the config asks for, as the kernel has them. */
+void listener_describe(const struct listener *listener, struct text *out);
 
 #endif

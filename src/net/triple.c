@@ -1,41 +1,88 @@
 #include "net/triple.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
+#define EXPERIMENTAL 253 /* a protocol nobody speaks, for trying out TRIPLE_OTHER (RFC 3692) */
+#define PROTOCOL_MAX 254 /* of an IP header; 255 is a kind of socket that only sends */
+
 const struct triple_word triple_families[] = {
-	{ "inet", AF_INET },
-	{ "inet6", AF_INET6 },
-	{ "unix", AF_UNIX },
-	{ NULL, 0 },
+	{ "inet", AF_INET },   { "inet6", AF_INET6 }, { "unix", AF_UNIX },
+	{ "vsock", AF_VSOCK }, { "tipc", AF_TIPC },   { NULL, 0 },
 };
 
 const struct triple_word triple_types[] = {
-	{ "stream", SOCK_STREAM },
-	{ "dgram", SOCK_DGRAM },
-	{ "seqpacket", SOCK_SEQPACKET },
-	{ NULL, 0 },
+	{ "stream", SOCK_STREAM }, { "dgram", SOCK_DGRAM }, { "seqpacket", SOCK_SEQPACKET },
+	{ "raw", SOCK_RAW },	   { "rdm", SOCK_RDM },	    { NULL, 0 },
 };
 
-/* Protocol 0 asks the kernel for the usual one of family and type: the row's. */
-static const struct row {
-	int family, type, protocol;
-	const char *name;
-} rows[] = {
-	{ AF_INET, SOCK_STREAM, IPPROTO_TCP, "tcp" },
-	{ AF_INET, SOCK_DGRAM, IPPROTO_UDP, "udp" },
-	{ AF_INET6, SOCK_STREAM, IPPROTO_TCP, "tcp" },
-	{ AF_INET6, SOCK_DGRAM, IPPROTO_UDP, "udp" },
-	{ AF_UNIX, SOCK_STREAM, 0, "0" },
-	{ AF_UNIX, SOCK_DGRAM, 0, "0" },
-	{ AF_UNIX, SOCK_SEQPACKET, 0, "0" },
+#define RECEIVES .listens = false
+#define ACCEPTS .listens = true, .accepts = true
+#define ONLY_LISTENS .listens = true /* SCTP one-to-many: associations come without accept(2) */
+
+#define MPTCP .support = "sysctl net.mptcp.enabled=1, and a kernel with MPTCP"
+#define SCTP .support = "modprobe sctp"
+#define UDPLITE .support = "it takes a kernel that has UDP-Lite"
+#define PING .permission = "a group of the master must be in sysctl net.ipv4.ping_group_range"
+#define RAW .permission = "it takes CAP_NET_RAW: run as root"
+#define VSOCK .support = "modprobe vsock_loopback, or the transport of your hypervisor"
+#define TIPC .support = "modprobe tipc"
+
+/* clang-format off */
+const struct triple triples[] = {
+	/* the first row of a family and type has its usual protocol */
+	{ AF_INET, SOCK_STREAM, IPPROTO_TCP, "tcp", ACCEPTS },
+	{ AF_INET, SOCK_STREAM, IPPROTO_MPTCP, "mptcp", ACCEPTS, MPTCP },
+	{ AF_INET, SOCK_STREAM, IPPROTO_SCTP, "sctp", ACCEPTS, SCTP },
+	{ AF_INET, SOCK_DGRAM, IPPROTO_UDP, "udp", RECEIVES },
+	{ AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, "udplite", UDPLITE },
+	{ AF_INET, SOCK_DGRAM, IPPROTO_ICMP, "icmp", PING },
+	{ AF_INET, SOCK_SEQPACKET, IPPROTO_SCTP, "sctp", ONLY_LISTENS, SCTP },
+	{ AF_INET, SOCK_RAW, IPPROTO_ICMP, "icmp", RAW },
+	{ AF_INET, SOCK_RAW, TRIPLE_OTHER, "other", RAW },
+	{ AF_INET6, SOCK_STREAM, IPPROTO_TCP, "tcp", ACCEPTS },
+	{ AF_INET6, SOCK_STREAM, IPPROTO_MPTCP, "mptcp", ACCEPTS, MPTCP },
+	{ AF_INET6, SOCK_STREAM, IPPROTO_SCTP, "sctp", ACCEPTS, SCTP },
+	{ AF_INET6, SOCK_DGRAM, IPPROTO_UDP, "udp", RECEIVES },
+	{ AF_INET6, SOCK_DGRAM, IPPROTO_UDPLITE, "udplite", UDPLITE },
+	{ AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6, "ipv6-icmp", PING },
+	{ AF_INET6, SOCK_SEQPACKET, IPPROTO_SCTP, "sctp", ONLY_LISTENS, SCTP },
+	{ AF_INET6, SOCK_RAW, IPPROTO_ICMPV6, "ipv6-icmp", RAW },
+	{ AF_INET6, SOCK_RAW, TRIPLE_OTHER, "other", RAW },
+	{ AF_UNIX, SOCK_STREAM, 0, "none", ACCEPTS },
+	{ AF_UNIX, SOCK_DGRAM, 0, "none", RECEIVES },
+	{ AF_UNIX, SOCK_SEQPACKET, 0, "none", ACCEPTS },
+	{ AF_VSOCK, SOCK_STREAM, 0, "none", ACCEPTS, VSOCK },
+	{ AF_VSOCK, SOCK_SEQPACKET, 0, "none", ACCEPTS, VSOCK },
+	{ AF_VSOCK, SOCK_DGRAM, 0, "none", .support = "only VMware's transport has it" },
+	{ AF_TIPC, SOCK_RDM, 0, "none", TIPC },
+	{ AF_TIPC, SOCK_DGRAM, 0, "none", TIPC },
+	{ AF_TIPC, SOCK_SEQPACKET, 0, "none", ACCEPTS, TIPC },
+	{ AF_TIPC, SOCK_STREAM, 0, "none", ACCEPTS, TIPC },
+	{ .family = AF_UNSPEC },
 };
 
-#define N_ROWS (sizeof(rows) / sizeof(*rows))
+/* What people may try, and what to say. */
+static const struct {
+	int family, type;
+	const char *sentence;
+} senseless[] = {
+	{ AF_UNIX, SOCK_RAW,
+	  "the kernel takes unix and raw for dgram without a word: write type = dgram" },
+	{ AF_UNIX, SOCK_RDM,
+	  "family unix has no rdm (its dgram is reliable); on Linux rdm lives in family tipc" },
+	{ AF_INET, SOCK_RDM, "family inet has no rdm; on Linux rdm lives in family tipc" },
+	{ AF_INET6, SOCK_RDM, "family inet6 has no rdm; on Linux rdm lives in family tipc" },
+};
+/* clang-format on */
+
+#define N_SENSELESS (sizeof(senseless) / sizeof(*senseless))
 
 const char *triple_word(const struct triple_word *words, long long number)
 {
@@ -56,9 +103,9 @@ int triple_protocol(const char *text, int *protocol_r)
 		return 0;
 	}
 	/* our own rows work without /etc/protocols, which a minimal system lacks */
-	for (size_t i = 0; i < N_ROWS; i++) {
-		if (strcmp(rows[i].name, text) == 0) {
-			*protocol_r = rows[i].protocol;
+	for (const struct triple *row = triples; row->family != AF_UNSPEC; row++) {
+		if (row->protocol > 0 && strcmp(row->name, text) == 0) {
+			*protocol_r = row->protocol;
 			return 0;
 		}
 	}
@@ -69,73 +116,141 @@ int triple_protocol(const char *text, int *protocol_r)
 	return 0;
 }
 
-static const struct row *find_row(int family, int type)
+/* The ICMP of the other family can be opened, but nobody speaks it. */
+static bool is_other(int family, int protocol)
 {
-	for (size_t i = 0; i < N_ROWS; i++) {
-		if (rows[i].family == family && rows[i].type == type)
-			return &rows[i];
+	int strange = family == AF_INET ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+
+	return protocol > 0 && protocol <= PROTOCOL_MAX && protocol != strange;
+}
+
+static bool matches(const struct triple *row, int protocol)
+{
+	if (row->protocol == TRIPLE_OTHER)
+		return is_other(row->family, protocol);
+	return row->protocol == protocol || (protocol == 0 && row->type != SOCK_RAW);
+}
+
+const struct triple *triple_find(int family, int type, int protocol)
+{
+	for (const struct triple *row = triples; row->family != AF_UNSPEC; row++) {
+		if (row->family == family && row->type == type && matches(row, protocol))
+			return row;
 	}
 	return NULL;
 }
 
-int triple_usual_protocol(int family, int type)
+static void add_once(struct text *why, const char *word)
 {
-	const struct row *row = find_row(family, type);
-
-	return row != NULL ? row->protocol : 0;
+	text_addf(why, "%s%s", why->buf[why->length - 1] == ' ' ? "" : ", ", word);
 }
 
-const char *triple_protocol_name(int family, int type, int protocol)
+/* The protocols of family and type; false if there is no such type. */
+static bool add_protocols(struct text *why, int family, int type)
 {
-	const struct row *row = find_row(family, type);
+	bool found = false;
 
-	if (row == NULL || (protocol != 0 && protocol != row->protocol))
-		return "unknown";
-	return row->protocol == 0 ? "none" : row->name;
+	for (const struct triple *row = triples; row->family != AF_UNSPEC; row++) {
+		if (row->family == family && row->type == type) {
+			add_once(why, row->name);
+			found = true;
+		}
+	}
+	return found;
 }
 
 static void add_types(struct text *why, int family)
 {
-	const char *separator = "";
+	int last = 0;
 
-	for (size_t i = 0; i < N_ROWS; i++) {
-		if (rows[i].family != family)
-			continue;
-		text_addf(why, "%s%s", separator, triple_word(triple_types, rows[i].type));
-		separator = ", ";
+	for (const struct triple *row = triples; row->family != AF_UNSPEC; row++) {
+		if (row->family == family && row->type != last)
+			add_once(why, triple_word(triple_types, row->type));
+		last = row->type;
 	}
 }
 
-bool triple_check(int family, int type, int protocol, struct text *why)
+static void refuse_protocol(int family, int type, int protocol, struct text *why)
 {
-	const struct row *row = find_row(family, type);
 	const char *family_name = triple_word(triple_families, family);
-	const char *type_name = triple_word(triple_types, type);
 
-	if (row == NULL) {
-		text_addf(why, "family %s has no type %s; it has: ", family_name, type_name);
-		add_types(why, family);
-		return false;
+	if (family != AF_INET && family != AF_INET6) {
+		text_addf(why, "family %s has no protocols; leave the key out or write 0",
+			  family_name);
+	} else if (type == SOCK_RAW && protocol == 0) {
+		text_addf(why, "type raw needs a protocol: a name or a number from 1 to %d",
+			  PROTOCOL_MAX);
+	} else if (type == SOCK_RAW && protocol == IPPROTO_RAW) {
+		text_add(why, "a socket of protocol raw (255) only sends");
+	} else {
+		text_addf(why, "protocol %d does not go with family %s and type %s; these do: ",
+			  protocol, family_name, triple_word(triple_types, type));
+		(void)add_protocols(why, family, type);
 	}
-	if (protocol == 0 || protocol == row->protocol)
-		return true;
-	if (row->protocol == 0)
-		text_addf(why, "family unix has no protocols; leave the key out or write 0");
-	else
-		text_addf(why, "protocol %d does not go with family %s and type %s; it is: %s",
-			  protocol, family_name, type_name, row->name);
-	return false;
 }
 
-bool triple_accepts(int type)
+void triple_refusal(int family, int type, int protocol, struct text *why)
 {
-	return type == SOCK_STREAM || type == SOCK_SEQPACKET;
+	char unused[128];
+	struct text list = text_start(unused, sizeof(unused));
+
+	for (size_t i = 0; i < N_SENSELESS; i++) {
+		if (senseless[i].family == family && senseless[i].type == type) {
+			text_add(why, senseless[i].sentence);
+			return;
+		}
+	}
+	text_add(&list, " ");
+	if (add_protocols(&list, family, type)) {
+		refuse_protocol(family, type, protocol, why);
+		return;
+	}
+	text_addf(why, "family %s has no type %s; it has: ", triple_word(triple_families, family),
+		  triple_word(triple_types, type));
+	add_types(why, family);
 }
 
-void triple_list(void (*print)(const char *family, const char *type, const char *protocol))
+int triple_probe(const struct triple *triple, int protocol)
 {
-	for (size_t i = 0; i < N_ROWS; i++)
-		print(triple_word(triple_families, rows[i].family),
-		      triple_word(triple_types, rows[i].type),
-		      triple_protocol_name(rows[i].family, rows[i].type, 0));
+	int number = triple->protocol;
+	int fd;
+
+	if (number == TRIPLE_OTHER)
+		number = protocol > 0 ? protocol : EXPERIMENTAL;
+	fd = socket(triple->family, triple->type | SOCK_CLOEXEC, number);
+	if (fd < 0)
+		return -1;
+	fd_close(&fd);
+	return 0;
+}
+
+const char *triple_remedy(const struct triple *triple, int error)
+{
+	switch (error) {
+	case EPERM:
+	case EACCES:
+		if (triple->permission != NULL)
+			return triple->permission;
+		break;
+	case EAFNOSUPPORT:
+	case EPROTONOSUPPORT:
+	case ESOCKTNOSUPPORT:
+	case ENOPROTOOPT:
+	case ENODEV:
+		if (triple->support != NULL)
+			return triple->support;
+		return "the kernel or RestrictAddressFamilies= of the unit does not allow it";
+	case EMFILE:
+	case ENFILE:
+		return "too many open files: raise the limit (LimitNOFILE=)";
+	default:
+		break;
+	}
+	return "see socket(2)";
+}
+
+bool triple_is_forgeable(const struct triple *triple)
+{
+	return (triple->family == AF_INET || triple->family == AF_INET6) &&
+	       (triple->type == SOCK_DGRAM || triple->type == SOCK_RAW);
 }

@@ -1,10 +1,10 @@
 /*
  * triple.h - the three arguments of socket(2): family, type, protocol.
  *
- * One table says which combinations preforkd serves and how; the config
- * checker, the worker (accept or receive?) and `preforkd -m` read it. The
- * kernel is not asked: it accepts some senseless ones and refuses others
- * with a bare errno.
+ * One table says which combinations preforkd serves, how, and what each needs
+ * of the system. The config checker, the worker (accept or receive?), -m,
+ * --probe and preforkctl read it. The kernel alone is not asked: it accepts
+ * some senseless combinations and refuses others with a bare errno.
  */
 #ifndef PREFORKD_NET_TRIPLE_H
 #define PREFORKD_NET_TRIPLE_H
@@ -20,8 +20,22 @@ struct triple_word {
 	long long number;
 };
 
-extern const struct triple_word triple_families[]; /* inet inet6 unix */
-extern const struct triple_word triple_types[];	   /* stream dgram seqpacket */
+extern const struct triple_word triple_families[]; /* inet inet6 unix vsock tipc */
+extern const struct triple_word triple_types[];	   /* stream dgram seqpacket raw rdm */
+
+#define TRIPLE_OTHER (-1) /* a row for every protocol that has none of its own */
+
+struct triple {
+	int family, type, protocol;
+	const char *name;      /* of the protocol: "none" where the family has none */
+	bool listens, accepts; /* what does not accept receives whole messages */
+	const char
+		*permission; /* what to do when socket(2) is not permitted; NULL: nothing known */
+	const char *support; /* what to do when the kernel does not have it */
+};
+
+/* All rows, in the order of the man page; family 0 ends. */
+extern const struct triple triples[];
 
 /* The word of a number, or "unknown". */
 const char *triple_word(const struct triple_word *words, long long number);
@@ -33,22 +47,26 @@ const char *triple_word(const struct triple_word *words, long long number);
  */
 int triple_protocol(const char *text, int *protocol_r);
 
-/* What protocol 0 means for family and type; 0 where there is nothing to choose. */
-int triple_usual_protocol(int family, int type);
+/*
+ * The row of a combination, NULL if preforkd does not serve it. Protocol 0 is
+ * the usual one of family and type, where there is one.
+ */
+const struct triple *triple_find(int family, int type, int protocol);
+
+/* Say why triple_find() gives NULL, and what there is instead. */
+void triple_refusal(int family, int type, int protocol, struct text *why);
 
 /*
- * The protocol to show for a socket: that of the table where `protocol` is 0,
- * as "tcp" for inet + stream; "none" for unix.
+ * Create a socket of the row and close it: does this kernel have it, may this
+ * process? protocol: which one for a row of TRIPLE_OTHER, else ignored. Returns
+ * 0, or -1 with errno.
  */
-const char *triple_protocol_name(int family, int type, int protocol);
+int triple_probe(const struct triple *triple, int protocol);
 
-/* True if preforkd serves the triple; otherwise `why` gets a sentence naming the right ones. */
-bool triple_check(int family, int type, int protocol, struct text *why);
+/* What the user can do about an error of triple_probe() or socket(2); never NULL. */
+const char *triple_remedy(const struct triple *triple, int error);
 
-/* True if sockets of the type listen and accept; the others only receive. */
-bool triple_accepts(int type);
-
-/* Write all rows of the table as "family type protocol" lines through print. */
-void triple_list(void (*print)(const char *family, const char *type, const char *protocol));
+/* True for UDP, UDP-Lite, ICMP and raw: whoever sends can claim any address of inet or inet6. */
+bool triple_is_forgeable(const struct triple *triple);
 
 #endif

@@ -36,8 +36,8 @@ static void serve_one(struct serve *serve, int fd)
 	const struct conf_service *service = serve->service;
 	struct slot *slot = serve->slot;
 	long long now_ms = clock_now_ms();
-	struct conn conn = conn_connection(fd, (int)service->type, service->idle_ms,
-					   service->total_ms, now_ms);
+	struct conn conn =
+		conn_connection(fd, &service->spec, service->idle_ms, service->total_ms, now_ms);
 	int r;
 
 	atomic_store_explicit(&slot->since_ms, now_ms, memory_order_relaxed);

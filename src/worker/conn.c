@@ -8,22 +8,23 @@
 #include "base/clock.h"
 #include "worker/deadline.h"
 
-struct conn conn_connection(int fd, int type, long long idle_ms, long long total_ms,
-			    long long now_ms)
+struct conn conn_connection(int fd, const struct listener_spec *socket, long long idle_ms,
+			    long long total_ms, long long now_ms)
 {
 	return (struct conn){
 		.fd = fd,
-		.type = type,
+		.socket = socket,
 		.idle_ms = idle_ms,
 		.end_ms = total_ms > 0 ? now_ms + total_ms : 0,
 	};
 }
 
-struct conn conn_datagram(const char *request, size_t length, char *answer, size_t answer_max)
+struct conn conn_datagram(const struct listener_spec *socket, const char *request, size_t length,
+			  char *answer, size_t answer_max)
 {
 	return (struct conn){
 		.fd = -1,
-		.type = SOCK_DGRAM,
+		.socket = socket,
 		.request = request,
 		.request_left = length,
 		.answer = answer,
@@ -31,9 +32,19 @@ struct conn conn_datagram(const char *request, size_t length, char *answer, size
 	};
 }
 
+int conn_family(const struct conn *conn)
+{
+	return conn->socket->family;
+}
+
 int conn_type(const struct conn *conn)
 {
-	return conn->type;
+	return conn->socket->type;
+}
+
+bool conn_is_message(const struct conn *conn)
+{
+	return conn->fd < 0;
 }
 
 /*
@@ -85,7 +96,7 @@ ssize_t conn_read(struct conn *conn, void *buf, size_t size)
 	long long limit_ms;
 	ssize_t n;
 
-	if (conn->type == SOCK_DGRAM)
+	if (conn_is_message(conn))
 		return read_datagram(conn, buf, size);
 	if (start_wait(conn, &limit_ms) < 0)
 		return -1;
@@ -113,7 +124,7 @@ int conn_write(struct conn *conn, const void *buf, size_t size)
 	long long limit_ms;
 	ssize_t n;
 
-	if (conn->type == SOCK_DGRAM)
+	if (conn_is_message(conn))
 		return write_datagram(conn, buf, size);
 	while (size > 0) {
 		if (start_wait(conn, &limit_ms) < 0)

@@ -7,10 +7,11 @@
 #include <stdint.h>
 
 #include "handler/handler.h"
+#include "net/listener.h"
 
 struct conn {
 	int fd;
-	int type;	   /* of the socket */
+	const struct listener_spec *socket;
 	long long idle_ms; /* 0: no limit */
 	long long end_ms;  /* when the total time is over; 0: never */
 	uint64_t bytes_in, bytes_out;
@@ -23,10 +24,11 @@ struct conn {
 };
 
 /* A conn for an accepted connection. now_ms: when it was accepted. */
-struct conn conn_connection(int fd, int type, long long idle_ms, long long total_ms,
-			    long long now_ms);
+struct conn conn_connection(int fd, const struct listener_spec *socket, long long idle_ms,
+			    long long total_ms, long long now_ms);
 
 /* A conn for one datagram; its answer is collected in answer (room for answer_max bytes). */
-struct conn conn_datagram(const char *request, size_t length, char *answer, size_t answer_max);
+struct conn conn_datagram(const struct listener_spec *socket, const char *request, size_t length,
+			  char *answer, size_t answer_max);
 
 #endif

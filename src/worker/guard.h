@@ -1,25 +1,42 @@
 /*
  * guard.h - which datagrams are answered, and from which address.
  *
- * The sender of a datagram may be forged. Two services that answer each
- * other would never end (CVE-1999-0103, CVE-2024-2169), and a forged address
- * makes us a weapon. So datagrams over inet and inet6 are refused that come
- * from port 0 or a port below 1024 (where services of others live), from one
- * of our own services, from or to a multicast or broadcast address.
+ * The sender of a datagram may be forged. Against two services that answer
+ * each other without end there is a mark on the socket (net/datagram.h); here
+ * is refused what makes us a weapon against others: datagrams over inet and
+ * inet6 that come from port 0 or a port below 1024 (where services of others
+ * live), or from or to a multicast or broadcast address that nobody asked for.
  */
 #ifndef PREFORKD_WORKER_GUARD_H
 #define PREFORKD_WORKER_GUARD_H
 
 #include <stdbool.h>
-#include <stdint.h>
+#include <stddef.h>
 
+struct listener_spec;
 struct msghdr;
 
-/* The ports of our own datagram services (host order), which are not copied. */
-void guard_setup(const uint16_t *own_ports, unsigned n);
+#define GUARD_CONTROL_MAX 128
 
-/* True if a received message may be answered. */
+/* What is known of the socket; before all others. */
+void guard_setup(const struct listener_spec *spec);
+
+/*
+ * How much room for control messages recvmsg(2) shall have, at most
+ * GUARD_CONTROL_MAX: no more than for what we asked for, so that nobody can pass
+ * us descriptors.
+ */
+size_t guard_control_size(void);
+
+/* True if a received message may be handled. */
 bool guard_allows(struct msghdr *message);
+
+/*
+ * How long the answer to a request may be, of at most `max` bytes: no longer than
+ * the request where the sender may be forged; none to an error of ICMP (RFC 1122,
+ * 3.2.2).
+ */
+size_t guard_answer_max(const char *request, size_t length, size_t max);
 
 /*
  * Turn the packet info of a received message into one that makes the answer

@@ -20,23 +20,24 @@
 #include "worker/stop.h"
 
 #define BATCH 16
-#define DATAGRAM_MAX 65536
+#define MESSAGE_MAX 65536
+#define IPV4_HEADER_MIN 20
 
-/* One datagram and its answer; buffers that are not used cost no memory. */
+/* One message and its answer; buffers that are not used cost no memory. */
 struct packet {
 	struct sockaddr_storage peer;
 	union {
 		size_t align;
-		char bytes[128]; /* struct in_pktinfo and in6_pktinfo */
+		char bytes[GUARD_CONTROL_MAX];
 	} control;
 	struct iovec request_part, answer_part;
-	char request[DATAGRAM_MAX], answer[DATAGRAM_MAX];
+	char request[MESSAGE_MAX], answer[MESSAGE_MAX];
 };
 
 static struct packet packets[BATCH];
 static struct mmsghdr received[BATCH], answers[BATCH];
 
-static void prepare(void)
+static void prepare_all(void)
 {
 	for (size_t i = 0; i < BATCH; i++) {
 		struct packet *packet = &packets[i];
@@ -44,32 +45,54 @@ static void prepare(void)
 		packet->request_part = (struct iovec){ packet->request, sizeof(packet->request) };
 		received[i].msg_hdr = (struct msghdr){
 			.msg_name = &packet->peer,
-			.msg_namelen = sizeof(packet->peer),
 			.msg_iov = &packet->request_part,
 			.msg_iovlen = 1,
-			.msg_control = &packet->control,
-			.msg_controllen = sizeof(packet->control),
+			.msg_control = guard_control_size() > 0 ? &packet->control : NULL,
 		};
 	}
 }
 
-/* Answers are no larger than requests where the sender's address may be forged. */
-static size_t answer_limit(int family, size_t request_length)
+/* What the kernel changed of the first n. */
+static void prepare(unsigned n)
 {
-	return family == AF_UNIX ? DATAGRAM_MAX : request_length;
+	for (unsigned i = 0; i < n; i++) {
+		received[i].msg_hdr.msg_namelen = sizeof(packets[i].peer);
+		received[i].msg_hdr.msg_controllen = guard_control_size();
+	}
+}
+
+/* Of an IPv4 packet that came whole: how long its header is, 0 if it is none. */
+static size_t header_length(const struct listener_spec *socket, const char *packet, size_t length)
+{
+	size_t header = 4 * ((size_t)packet[0] & 0xf);
+
+	if (socket->family != AF_INET || socket->type != SOCK_RAW)
+		return 0;
+	return length >= IPV4_HEADER_MIN && header <= length ? header : length;
+}
+
+/* A record that the kernel had to cut; of SCTP the rest would come as another one. */
+static bool is_cut(const struct listener_spec *socket, int flags)
+{
+	if (socket->type == SOCK_SEQPACKET && (flags & MSG_EOR) == 0)
+		return true;
+	return (flags & MSG_TRUNC) != 0;
 }
 
 /* Let the handler work; returns 0, or -1: failed. *length_r: of the answer, 0 for none. */
 static int handle(struct serve *serve, unsigned i, size_t *length_r)
 {
+	const struct listener_spec *socket = &serve->service->spec;
 	struct packet *packet = &packets[i];
-	size_t length = received[i].msg_len;
-	struct conn conn = conn_datagram(packet->request, length, packet->answer,
-					 answer_limit((int)serve->service->family, length));
+	size_t header = header_length(socket, packet->request, received[i].msg_len);
+	size_t length = received[i].msg_len - header;
+	const char *request = packet->request + header;
+	struct conn conn = conn_datagram(socket, request, length, packet->answer,
+					 guard_answer_max(request, length, MESSAGE_MAX));
 	int r;
 
 	*length_r = 0;
-	if ((received[i].msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+	if (is_cut(socket, received[i].msg_hdr.msg_flags)) {
 		errno = EMSGSIZE;
 		return -1;
 	}
@@ -151,13 +174,14 @@ static void serve_batch(struct serve *serve, unsigned n)
 	send_answers(serve, n_answers);
 }
 
-int serve_datagrams(struct serve *serve, const uint16_t *own_ports, unsigned n_own_ports)
+int serve_datagrams(struct serve *serve)
 {
-	guard_setup(own_ports, n_own_ports);
-	while (stop_may_take()) {
-		int n;
+	int n = BATCH;
 
-		prepare();
+	guard_setup(&serve->service->spec);
+	prepare_all();
+	while (stop_may_take()) {
+		prepare(n > 0 ? (unsigned)n : 0);
 		n = recvmmsg(serve->listener, received, BATCH, MSG_WAITFORONE, NULL);
 		if (n > 0) {
 			serve->trouble = 0;

@@ -26,7 +26,7 @@ struct serve {
 
 /* Serve until told to leave. Returns the worker's exit status (enum worker_exit). */
 int serve_connections(struct serve *serve);
-int serve_datagrams(struct serve *serve, const uint16_t *own_ports, unsigned n_own_ports);
+int serve_datagrams(struct serve *serve);
 
 /*
  * After an error of accept(2) or recvmmsg(2): true to try again; false to leave

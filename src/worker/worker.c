@@ -56,6 +56,7 @@ _Noreturn void worker_run(const struct worker_seat *seat)
 		.index = seat->index + 1,
 		.handler = handlers_find(conf_string(seat->conf, seat->service->handler)),
 	};
+	const struct listener_spec *spec = &seat->service->spec;
 	int status;
 
 	assert(serve.handler != NULL);
@@ -63,10 +64,10 @@ _Noreturn void worker_run(const struct worker_seat *seat)
 	if (seat->detach)
 		detach();
 	say_ready(seat->ready_fd);
-	if (triple_accepts((int)seat->service->type))
+	if (triple_find(spec->family, spec->type, spec->protocol)->accepts)
 		status = serve_connections(&serve);
 	else
-		status = serve_datagrams(&serve, seat->own_ports, seat->n_own_ports);
+		status = serve_datagrams(&serve);
 	if (serve.handler->fini != NULL)
 		serve.handler->fini(serve.state);
 	/* not exit(3): nothing of the master's is flushed or cleaned up by us */

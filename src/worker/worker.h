@@ -18,9 +18,6 @@ struct worker_seat {
 	const struct conf_service *service;
 	const struct board *board;
 	unsigned index; /* of its seat and slot, from 0 */
-	const uint16_t
-		*own_ports; /* of all our datagram services, which shall not talk to each other */
-	unsigned n_own_ports;
 	int listener;
 	bool detach;  /* after READY standard error is nobody's any more (-D) */
 	int ready_fd; /* one byte written here means READY; then it is closed */

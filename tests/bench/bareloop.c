@@ -4,7 +4,8 @@
  *
  * The server binds, listens and forks; each child accepts, reads, writes, reads
  * the end and closes, and makes no other system call. It checks nobody, counts
- * nothing and waits for ever: a yardstick, not a server to use.
+ * nothing and waits for ever: a yardstick, not a server to use. With --datagrams
+ * each child receives from a UDP socket and sends it back, no more.
  *
  * With --forks it has no socket: it forks N children that say one byte into a
  * pipe and sleep, and is ready when all have said it. That is the yardstick for
@@ -45,11 +46,12 @@ static volatile sig_atomic_t stopping;
 
 static void usage(FILE *to)
 {
-	fputs("usage: bareloop [-c N] [-p PORT | -u PATH [-q]]\n"
+	fputs("usage: bareloop [-c N] [-p PORT [-d] | -u PATH [-q]]\n"
 	      "       bareloop [-c N] --forks\n"
 	      "\n"
 	      "  -c, --children N   how many processes (4)\n"
 	      "  -p, --port PORT    TCP port on every IPv4 address (0: any free one)\n"
+	      "  -d, --datagrams    UDP, and nothing to accept\n"
 	      "  -u, --unix PATH    a unix socket instead; @NAME is an abstract one\n"
 	      "  -q, --seqpacket    the unix socket is of type seqpacket\n"
 	      "  -f, --forks        no server: N children that only say that they run, and sleep\n"
@@ -68,20 +70,26 @@ static unsigned int number(const char *text, unsigned int max)
 	return (unsigned int)n;
 }
 
+/* Datagrams are not listened for. */
+static void bind_and_listen(int fd, const void *addr, size_t len, const char *name)
+{
+	if (bind(fd, addr, (socklen_t)len) < 0 || (type != SOCK_DGRAM && listen(fd, SOMAXCONN) < 0))
+		err(EX_UNAVAILABLE, "%s", name);
+}
+
 static int listen_inet(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 				    .sin_port = htons((unsigned short)port) };
 	socklen_t len = sizeof(addr);
 	int one = 1;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		err(EX_OSERR, "socket");
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
+	if (type != SOCK_DGRAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
 		err(EX_OSERR, "SO_REUSEADDR");
-	if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, SOMAXCONN) < 0)
-		err(EX_UNAVAILABLE, "port %u", port);
+	bind_and_listen(fd, &addr, len, "port");
 	if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
 		err(EX_OSERR, "getsockname");
 	printf("port=%u\n", ntohs(addr.sin_port));
@@ -102,16 +110,15 @@ static int listen_unix(void)
 	if (*path == '@')
 		addr.sun_path[0] = '\0';
 	len += offsetof(struct sockaddr_un, sun_path);
-	if (bind(fd, (struct sockaddr *)&addr, (socklen_t)len) < 0 || listen(fd, SOMAXCONN) < 0)
-		err(EX_UNAVAILABLE, "%s", path);
+	bind_and_listen(fd, &addr, len, path);
 	printf("path=%s\n", path);
 	return fd;
 }
 
+static char buf[BUFFER_SIZE];
+
 static _Noreturn void serve(int listener)
 {
-	static char buf[BUFFER_SIZE];
-
 	for (;;) {
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		ssize_t n;
@@ -121,6 +128,19 @@ static _Noreturn void serve(int listener)
 		while ((n = read(fd, buf, sizeof(buf))) > 0 && write(fd, buf, (size_t)n) == n)
 			;
 		close(fd);
+	}
+}
+
+static _Noreturn void serve_datagrams(int fd)
+{
+	struct sockaddr_in peer;
+
+	for (;;) {
+		socklen_t len = sizeof(peer);
+		ssize_t n = recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&peer, &len);
+
+		if (n >= 0)
+			sendto(fd, buf, (size_t)n, 0, (struct sockaddr *)&peer, len);
 	}
 }
 
@@ -194,13 +214,14 @@ static void options(int argc, char **argv)
 		{ "port", required_argument, NULL, 'p' },
 		{ "unix", required_argument, NULL, 'u' },
 		{ "seqpacket", no_argument, NULL, 'q' },
+		{ "datagrams", no_argument, NULL, 'd' },
 		{ "forks", no_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:p:u:qfh", longopts, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:p:u:qdfh", longopts, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			count = number(optarg, MAX_CHILDREN);
@@ -213,6 +234,9 @@ static void options(int argc, char **argv)
 			break;
 		case 'q':
 			type = SOCK_SEQPACKET;
+			break;
+		case 'd':
+			type = SOCK_DGRAM;
 			break;
 		case 'f':
 			forks = true;
@@ -245,7 +269,8 @@ int main(int argc, char **argv)
 	if (forks)
 		fork_sleepers(count);
 	else
-		fork_children(count, serve, path ? listen_unix() : listen_inet());
+		fork_children(count, type == SOCK_DGRAM ? serve_datagrams : serve,
+			      path ? listen_unix() : listen_inet());
 	if (fflush(stdout) == EOF)
 		err(EX_IOERR, "standard output");
 	wait_for_end(count, &before);

@@ -50,14 +50,10 @@ struct client {
 TAILQ_HEAD(queue, client);
 
 static const struct load *load;
-static struct tally *tally;
-static struct sockaddr_storage peer;
+static struct slice slice;
 static struct queue queues[PHASES], idle;
 static uint64_t limit_ns[PHASES];
-static unsigned long started;  /* connections of this process */
-static unsigned long slice_ok; /* those that were ok before the present slice */
-static uint64_t slice_ns;      /* when the present slice began */
-static uint64_t until_ns;      /* and when it is over: no new connections */
+static unsigned long started; /* connections of this process */
 static char pattern[2 * PATTERN];
 static int epfd;
 static pid_t pid;
@@ -75,9 +71,9 @@ static void client_end(struct client *c, enum outcome outcome)
 	close(c->fd);
 	TAILQ_REMOVE(&queues[c->phase], c, link);
 	TAILQ_INSERT_HEAD(&idle, c, link);
-	tally->outcome[outcome]++;
+	slice.tally->outcome[outcome]++;
 	if (outcome == OK)
-		tally_latency(tally, now_ns() - c->start_ns);
+		tally_latency(slice.tally, now_ns() - c->start_ns);
 }
 
 /* What the server did is an outcome; what this machine cannot do ends the program. */
@@ -199,12 +195,15 @@ static void client_exchange(struct client *c)
 
 static void client_connect(struct client *c)
 {
+	struct sockaddr_storage peer = load->peer[slice.server];
+
 	if (load->spread) {
 		struct sockaddr_in *in = (struct sockaddr_in *)&peer;
 
 		in->sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(started % SPREAD));
 	}
-	if (connect(c->fd, (struct sockaddr *)&peer, load->peer_len) < 0 && errno != EINPROGRESS) {
+	if (connect(c->fd, (struct sockaddr *)&peer, load->peer_len[slice.server]) < 0 &&
+	    errno != EINPROGRESS) {
 		if (errno == EAGAIN && load->family == AF_UNIX)
 			client_enter(c, RETRY);
 		else
@@ -295,12 +294,6 @@ static int expire(void)
 	return next == UINT64_MAX ? -1 : (int)((next - now) / NS_PER_MS + 1);
 }
 
-/* Whether another connection is to be opened. */
-static bool more_wanted(void)
-{
-	return load->connections ? started < load->connections : now_ns() < until_ns;
-}
-
 static void prepare(void)
 {
 	struct client *all = calloc(load->clients, sizeof(*all));
@@ -325,36 +318,6 @@ static void prepare(void)
 	}
 }
 
-static void slice_begin(int server)
-{
-	tally = &load->tally[server];
-	/* the port is at the same place in sockaddr_in6 */
-	if (load->family != AF_UNIX)
-		((struct sockaddr_in *)&peer)->sin_port = load->port[server];
-	slice_ok = tally->outcome[OK];
-	slice_ns = now_ns();
-	until_ns = load->slice_ms ? slice_ns + load->slice_ms * NS_PER_MS : load->stop_ns;
-}
-
-/*
- * Between two slices, when no connection is open. Returns whether there is
- * another one; the servers get equally many.
- */
-static bool slice_next(void)
-{
-	int server = tally == load->tally;
-	uint64_t now = now_ns();
-
-	tally->took_ns += now - slice_ns;
-	if (tally->slices < SLICES_MAX)
-		tally->slice_rate[tally->slices++] =
-			(double)(tally->outcome[OK] - slice_ok) / (double)(now - slice_ns);
-	if (!load->slice_ms || (server == 0 && now >= load->stop_ns))
-		return false;
-	slice_begin(server);
-	return true;
-}
-
 /* A client that fails at once is idle again, and waits for the next round. */
 static void open_idle(void)
 {
@@ -362,7 +325,7 @@ static void open_idle(void)
 
 	for (c = TAILQ_FIRST(&idle); c; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (more_wanted())
+		if (slice_wants(&slice, started))
 			client_open(c);
 	}
 }
@@ -372,17 +335,16 @@ void clients_run(const struct load *what)
 	struct epoll_event ev[EVENTS];
 
 	load = what;
-	peer = what->peer;
 	prepare();
-	slice_begin(0);
+	slice_begin(&slice, load, 0);
 	for (;;) {
 		int wait_ms, n;
 
 		open_idle();
 		wait_ms = expire();
-		if (more_wanted() && !TAILQ_EMPTY(&idle))
+		if (slice_wants(&slice, started) && !TAILQ_EMPTY(&idle))
 			wait_ms = 0;
-		else if (wait_ms < 0 && !slice_next())
+		else if (wait_ms < 0 && !slice_next(&slice, now_ns()))
 			return;
 		else if (wait_ms < 0)
 			continue;

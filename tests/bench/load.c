@@ -7,8 +7,11 @@
  * connection is counted once; counts and latencies are one line of key=value on
  * standard output.
  *
- * This file holds the command line, the processes and the report; the clients
- * are in clients.c.
+ * With --datagrams each client keeps so many datagrams on their way to a UDP
+ * server instead, and each of those counts as a connection.
+ *
+ * This file holds the command line and the processes; the clients are in
+ * clients.c and packets.c, the counts in tally.c.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -24,7 +27,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "clients.h"
@@ -32,6 +34,9 @@
 enum {
 	MAX_LINE = 16 << 20,
 	MAX_RECORD = 32768,
+	MAX_DATAGRAM = 1000, /* 64 of them are sent in one call */
+	MIN_DATAGRAM = 16,
+	MAX_WINDOW = 1 << 16,
 	MAX_PROCESSES = 256,
 	MAX_CLIENTS = 1 << 20,
 	MAX_CONNECTIONS = 1 << 30,
@@ -43,12 +48,13 @@ static struct load load = {
 	.family = AF_INET,
 	.type = SOCK_STREAM,
 	.clients = 1,
+	.window = 1,
 	.size = 32,
 	.timeout_ms = 10000,
 };
-static unsigned long processes = 1, port, beside;
+static unsigned long processes = 1;
 static double seconds;
-static const char *host, *path;
+static const char *host, *port, *path, *beside;
 
 static void usage(FILE *to)
 {
@@ -61,19 +67,22 @@ static void usage(FILE *to)
 	      "  -c, --clients N      connections at the same time, in all processes (1)\n"
 	      "  -P, --processes N    processes that share the work (1)\n"
 	      "whom:\n"
-	      "  -p, --port PORT      TCP port\n"
-	      "      --beside PORT    another one, asked by turns; it gets a line of its own,\n"
-	      "                       with ratio=: its rate to the first one's, median of the turns\n"
+	      "  -p, --port PORT      port of TCP, or of UDP\n"
+	      "      --beside WHERE   another port or path, asked by turns; it gets a line of its\n"
+	      "                       own, with ratio=: its rate to the first one's, median of the\n"
+	      "                       turns\n"
 	      "      --slice MS       length of a turn (5)\n"
 	      "  -a, --address A      numeric address (127.0.0.1, with -6 ::1)\n"
-	      "  -6, --inet6          TCP over IPv6\n"
+	      "  -6, --inet6          IPv6\n"
 	      "      --spread         connections go to 127.0.0.1 ... 127.0.0.50 in turn\n"
 	      "  -u, --unix PATH      a unix socket; @NAME is an abstract one\n"
 	      "  -q, --seqpacket      the unix socket is of type seqpacket\n"
+	      "  -d, --datagrams      UDP\n"
 	      "what each does:\n"
 	      "  -S, --size BYTES     length of the line with its newline (32)\n"
 	      "      --think MS       waits between connect and send (0)\n"
 	      "      --hold MS        waits between the echo and the end (0)\n"
+	      "      --window N       datagrams of each client on their way at the same time (1)\n"
 	      "      --timeout MS     gives up when nothing happens for so long (10000)\n"
 	      "  -h, --help           this text\n"
 	      "\n"
@@ -81,12 +90,13 @@ static void usage(FILE *to)
 	      "reset: the server ended it before the client did, or by a reset.\n"
 	      "wrong: not the bytes that were sent. timeout: silence.\n"
 	      "Latency is from connect to end, of those that are ok.\n"
-	      "Exit status: 0 all ok, 1 some not, 64 usage, 71 this machine could not.\n",
+	      "With -d each datagram is a connection, and one that is lost a timeout.\n"
+	      "Exit status: 0 all ok (datagrams may get lost), 1 some not, 64 usage, 71 this machine could not.\n",
 	      to);
 }
 
 /* options without a letter */
-enum { SPREAD = 256, THINK, HOLD, TIMEOUT_MS, BESIDE, SLICE };
+enum { SPREAD = 256, THINK, HOLD, WINDOW, TIMEOUT_MS, BESIDE, SLICE };
 
 static const struct option longopts[] = {
 	{ "connections", required_argument, NULL, 'n' },
@@ -101,9 +111,11 @@ static const struct option longopts[] = {
 	{ "spread", no_argument, NULL, SPREAD },
 	{ "unix", required_argument, NULL, 'u' },
 	{ "seqpacket", no_argument, NULL, 'q' },
+	{ "datagrams", no_argument, NULL, 'd' },
 	{ "size", required_argument, NULL, 'S' },
 	{ "think", required_argument, NULL, THINK },
 	{ "hold", required_argument, NULL, HOLD },
+	{ "window", required_argument, NULL, WINDOW },
 	{ "timeout", required_argument, NULL, TIMEOUT_MS },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -116,28 +128,32 @@ static const struct {
 	{ 'n', 1, MAX_CONNECTIONS, &load.connections },
 	{ 'c', 1, MAX_CLIENTS, &load.clients },
 	{ 'P', 1, MAX_PROCESSES, &processes },
-	{ 'p', 1, MAX_PORT, &port },
-	{ BESIDE, 1, MAX_PORT, &beside },
 	{ SLICE, 1, MAX_MS, &load.slice_ms },
 	{ 'S', 1, MAX_LINE, &load.size },
 	{ THINK, 0, MAX_MS, &load.think_ms },
 	{ HOLD, 0, MAX_MS, &load.hold_ms },
+	{ WINDOW, 1, MAX_WINDOW, &load.window },
 	{ TIMEOUT_MS, 1, MAX_MS, &load.timeout_ms },
 };
 
-/* Whether the option takes a number. Sets it, or ends the program when the text is none. */
+/* Returns the number in text; ends the program when it is none, or not within min..max. */
+static unsigned long number(const char *text, unsigned long min, unsigned long max)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || n < min || n > max)
+		errx(EX_USAGE, "%s: a number from %lu to %lu is wanted", text, min, max);
+	return n;
+}
+
+/* Whether the option takes a number. Sets it. */
 static bool set_number(int option, const char *text)
 {
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-		unsigned long min = numbers[i].min, max = numbers[i].max;
-		char *end;
-
 		if (numbers[i].option != option)
 			continue;
-		*numbers[i].value = strtoul(text, &end, 10);
-		if (*text < '0' || *text > '9' || *end || *numbers[i].value < min ||
-		    *numbers[i].value > max)
-			errx(EX_USAGE, "%s: a number from %lu to %lu is wanted", text, min, max);
+		*numbers[i].value = number(text, numbers[i].min, numbers[i].max);
 		return true;
 	}
 	return false;
@@ -157,12 +173,18 @@ static void options(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt_long(argc, argv, "n:s:c:P:p:a:6u:qS:h", longopts, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "n:s:c:P:p:a:6u:qdS:h", longopts, NULL)) != -1) {
 		if (set_number(c, optarg))
 			continue;
 		switch (c) {
 		case 's':
 			seconds = duration(optarg);
+			break;
+		case 'p':
+			port = optarg;
+			break;
+		case BESIDE:
+			beside = optarg;
 			break;
 		case 'a':
 			host = optarg;
@@ -175,9 +197,13 @@ static void options(int argc, char **argv)
 			break;
 		case 'u':
 			path = optarg;
+			load.family = AF_UNIX;
 			break;
 		case 'q':
 			load.type = SOCK_SEQPACKET;
+			break;
+		case 'd':
+			load.type = SOCK_DGRAM;
 			break;
 		case 'h':
 			usage(stdout);
@@ -199,14 +225,21 @@ static void check_options(void)
 		errx(EX_USAGE, "either --connections or --seconds is wanted");
 	if (!port == !path)
 		errx(EX_USAGE, "either --port or --unix is wanted");
-	if (path && (host || load.spread || load.family == AF_INET6))
+	if (path && (host || load.spread || load.family != AF_UNIX))
 		errx(EX_USAGE, "--unix goes without --address, --inet6 and --spread");
 	if (load.type == SOCK_SEQPACKET && (!path || load.size > MAX_RECORD))
 		errx(EX_USAGE, "--seqpacket needs --unix, and lines up to %d bytes", MAX_RECORD);
 	if (load.spread && (host || load.family != AF_INET))
 		errx(EX_USAGE, "--spread goes without --address and --inet6");
-	if (beside && (processes > 1 || load.connections || path))
-		errx(EX_USAGE, "--beside goes with --port and --seconds, and in one process");
+	if (load.type == SOCK_DGRAM &&
+	    (path || load.spread || load.size < MIN_DATAGRAM || load.size > MAX_DATAGRAM))
+		errx(EX_USAGE,
+		     "--datagrams goes with --port, without --spread, and from %d to %d bytes",
+		     MIN_DATAGRAM, MAX_DATAGRAM);
+	if (load.window > 1 && load.type != SOCK_DGRAM)
+		errx(EX_USAGE, "--window is for --datagrams");
+	if (beside && (processes > 1 || load.connections))
+		errx(EX_USAGE, "--beside goes with --seconds, and in one process");
 	if (load.slice_ms && !beside)
 		errx(EX_USAGE, "--slice is for --beside");
 	if (beside && !load.slice_ms)
@@ -215,115 +248,43 @@ static void check_options(void)
 		errx(EX_USAGE, "more processes than clients or connections");
 }
 
-static void find_peer(void)
+static socklen_t unix_peer(struct sockaddr_un *un, const char *name)
 {
-	struct sockaddr_in *in = (struct sockaddr_in *)&load.peer;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&load.peer;
-	struct sockaddr_un *un = (struct sockaddr_un *)&load.peer;
-	size_t len = path ? strlen(path) : 0;
+	size_t len = strlen(name);
+
+	if (len >= sizeof(un->sun_path))
+		errx(EX_USAGE, "%s: too long", name);
+	memcpy(un->sun_path, name, len);
+	if (*name == '@')
+		un->sun_path[0] = '\0';
+	/* an abstract name ends where the address ends, a path with its NUL */
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (*name != '@'));
+}
+
+/* The port or path of a server. */
+static void find_peer(int server, const char *where)
+{
+	struct sockaddr_storage *peer = &load.peer[server];
+	struct sockaddr_in *in = (struct sockaddr_in *)peer;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)peer;
 	int good = 1;
 
-	if (path) {
-		if (len >= sizeof(un->sun_path))
-			errx(EX_USAGE, "%s: too long", path);
-		load.family = AF_UNIX;
-		memcpy(un->sun_path, path, len);
-		if (*path == '@')
-			un->sun_path[0] = '\0';
-		/* an abstract name ends where the address ends, a path with its NUL */
-		load.peer_len =
-			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (*path != '@'));
-	} else if (load.family == AF_INET6) {
+	peer->ss_family = (sa_family_t)load.family;
+	if (load.family == AF_UNIX) {
+		load.peer_len[server] = unix_peer((struct sockaddr_un *)peer, where);
+		return;
+	}
+	/* the port is at the same place in sockaddr_in6 */
+	in->sin_port = htons((in_port_t)number(where, 1, MAX_PORT));
+	if (load.family == AF_INET6) {
 		good = inet_pton(AF_INET6, host ? host : "::1", &in6->sin6_addr);
-		load.peer_len = sizeof(*in6);
+		load.peer_len[server] = sizeof(*in6);
 	} else {
 		good = inet_pton(AF_INET, host ? host : "127.0.0.1", &in->sin_addr);
-		load.peer_len = sizeof(*in);
+		load.peer_len[server] = sizeof(*in);
 	}
 	if (good != 1)
 		errx(EX_USAGE, "%s: a numeric address is wanted", host);
-	load.port[0] = htons((in_port_t)port);
-	load.port[1] = htons((in_port_t)beside);
-	load.peer.ss_family = (sa_family_t)load.family;
-}
-
-uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
-}
-
-/* Latencies are counted in cells: 512 to each power of two. */
-void tally_latency(struct tally *tally, uint64_t ns)
-{
-	unsigned int shift = 0;
-	uint64_t cell;
-
-	while (ns >> shift >= 2U << CELL_BITS)
-		shift++;
-	cell = ((uint64_t)shift << CELL_BITS) + (ns >> shift);
-	tally->cell[cell < CELLS ? cell : CELLS - 1]++;
-}
-
-static double cell_us(unsigned int cell)
-{
-	unsigned int shift = cell >> CELL_BITS ? (cell >> CELL_BITS) - 1 : 0;
-
-	return (double)((uint64_t)(cell - (shift << CELL_BITS)) << shift) / 1000;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/*
- * Rate of the server beside to that of the other one: the median of all pairs of
- * slices, so that what disturbs some of them does not count.
- */
-static double slice_ratio(void)
-{
-	static double ratio[SLICES_MAX];
-	const struct tally *a = load.tally, *b = load.tally + 1;
-
-	for (unsigned int i = 0; i < b->slices; i++)
-		ratio[i] = b->slice_rate[i] / a->slice_rate[i];
-	qsort(ratio, b->slices, sizeof(*ratio), compare);
-	return ratio[b->slices / 2];
-}
-
-/* Prints the one line. Returns the exit status. */
-static int report(const struct tally *t, double took_s)
-{
-	static const struct {
-		const char *name;
-		double share;
-	} quantiles[] = {
-		{ "p50_us", 0.5 }, { "p99_us", 0.99 }, { "p999_us", 0.999 }, { "max_us", 1 }
-	};
-	unsigned long all = 0, seen = 0, ok = t->outcome[OK];
-	unsigned int cell = 0;
-
-	for (int i = 0; i < OUTCOMES; i++)
-		all += t->outcome[i];
-	printf("connections=%lu ok=%lu refused=%lu reset=%lu wrong=%lu timeout=%lu", all, ok,
-	       t->outcome[REFUSED], t->outcome[RESET], t->outcome[WRONG], t->outcome[TIMEOUT]);
-	printf(" seconds=%.3f rate=%.0f", took_s, (double)ok / took_s);
-	for (int i = 0; i < 4; i++) {
-		while (cell < CELLS &&
-		       (double)(seen + t->cell[cell]) < quantiles[i].share * (double)ok)
-			seen += t->cell[cell++];
-		printf(" %s=%.1f", quantiles[i].name, cell_us(cell));
-	}
-	if (t > load.tally)
-		printf(" ratio=%.4f", slice_ratio());
-	if (putchar('\n') == EOF || fflush(stdout) == EOF)
-		err(EX_IOERR, "standard output");
-	return all > 0 && ok == all ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* Process i of all takes its share: what does not divide goes to the first ones. */
@@ -344,7 +305,7 @@ static void start_processes(void)
 			continue;
 		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a client never outlives the program */
 		take_share(i);
-		clients_run(&load);
+		(load.type == SOCK_DGRAM ? packets_run : clients_run)(&load);
 		_exit(EX_OK);
 	}
 }
@@ -368,7 +329,9 @@ int main(int argc, char **argv)
 
 	options(argc, argv);
 	check_options();
-	find_peer();
+	find_peer(0, path ? path : port);
+	if (beside)
+		find_peer(1, beside);
 	raise_limit();
 	load.tally = mmap(NULL, 2 * sizeof(*load.tally), PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -384,7 +347,7 @@ int main(int argc, char **argv)
 	}
 	took_s = (double)(now_ns() - start_ns) / 1e9;
 	if (!beside)
-		return report(load.tally, took_s);
-	status = report(load.tally, (double)load.tally[0].took_ns / 1e9);
-	return report(load.tally + 1, (double)load.tally[1].took_ns / 1e9) | status;
+		return tally_report(&load, 0, took_s);
+	status = tally_report(&load, 0, (double)load.tally[0].took_ns / 1e9);
+	return tally_report(&load, 1, (double)load.tally[1].took_ns / 1e9) | status;
 }

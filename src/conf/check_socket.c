@@ -1,0 +1,243 @@
+#include "conf/check_socket.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/text.h"
+#include "conf/compile.h"
+#include "conf/options.h"
+#include "conf/report.h"
+#include "conf/value.h"
+#include "net/address.h"
+#include "net/triple.h"
+
+#define PORT_MAX_INET 65535
+#define TCP_FASTOPEN_FILE "/proc/sys/net/ipv4/tcp_fastopen"
+#define FASTOPEN_SERVER 2 /* in net.ipv4.tcp_fastopen */
+#define ECN_BITS 3	  /* of tos: the kernel's */
+
+static bool is_inet(const struct listener_spec *spec)
+{
+	return spec->family == AF_INET || spec->family == AF_INET6;
+}
+
+static bool may_have_port(const struct listener_spec *spec)
+{
+	return spec->family == AF_VSOCK || (is_inet(spec) && spec->type != SOCK_RAW);
+}
+
+/* Returns NULL after an error was reported. */
+static const struct triple *check_triple(struct compile *compile,
+					 const struct conf_service *service)
+{
+	const struct listener_spec *spec = &service->spec;
+	const struct triple *triple = triple_find(spec->family, spec->type, spec->protocol);
+	char buf[256];
+	struct text why = text_start(buf, sizeof(buf));
+
+	if (triple != NULL)
+		return triple;
+	triple_refusal(spec->family, spec->type, spec->protocol, &why);
+	compile_error(compile, service,
+		      compile_is_set(compile, service, "protocol") ? "protocol" : "type", "%s",
+		      buf);
+	return NULL;
+}
+
+static void check_use(struct compile *compile, const struct conf_service *service)
+{
+	char key[64];
+
+	for (const struct option *row = options_service; row->name != NULL; row++) {
+		const char *refusal = options_refusal(row, service);
+
+		if (refusal != NULL &&
+		    compile_is_set(compile, service, compile_key(row, key, sizeof(key))))
+			compile_error(compile, service, key, "%s", refusal);
+	}
+}
+
+/* The same socket that a start opens, closed at once. */
+static void check_system(struct compile *compile, const struct conf_service *service,
+			 const struct triple *triple)
+{
+	if (triple_probe(triple, service->spec.protocol) == 0)
+		return;
+	compile_error(compile, service,
+		      compile_is_set(compile, service, "protocol") ? "protocol" :
+		      compile_is_set(compile, service, "type")	   ? "type" :
+								     "family",
+		      "this system gives no socket of %s %s %s: %s (%s)",
+		      triple_word(triple_families, triple->family),
+		      triple_word(triple_types, triple->type), triple->name, strerror(errno),
+		      triple_remedy(triple, errno));
+}
+
+static void check_path(struct compile *compile, const struct conf_service *service)
+{
+	const char *path = conf_string(compile->conf, service->path);
+
+	if (service->family != AF_UNIX)
+		return;
+	if (path[0] == '\0')
+		compile_error(compile, service, "path", "is required by family unix");
+	else if (path[0] == '@' && path[1] == '\0')
+		compile_error(compile, service, "path",
+			      "an abstract name is @ and at least one character");
+	else if (path[0] != '/' && path[0] != '@')
+		compile_error(compile, service, "path",
+			      "must begin with / or, for an abstract name, with @");
+}
+
+static void check_address(struct compile *compile, const struct conf_service *service)
+{
+	const struct listener_spec *spec = &service->spec;
+	bool grouped = spec->group.address.ss_family != AF_UNSPEC;
+
+	if (is_inet(spec) && service->port > PORT_MAX_INET)
+		compile_error(compile, service, "port",
+			      "%lld is out of range: must be from 0 to %d", service->port,
+			      PORT_MAX_INET);
+	if (address_is_multicast(&spec->address))
+		compile_error(compile, service, "address",
+			      "is a group: write it as socket { multicast { group } }");
+	if (grouped && !address_is_any(&spec->address))
+		compile_error(compile, service, "socket.multicast.group",
+			      "needs address \"*\": nothing for a group comes to another one");
+	if (!grouped && conf_string(compile->conf, service->multicast_interface)[0] != '\0')
+		compile_error(compile, service, "socket.multicast.interface", "needs a group");
+}
+
+static void check_length(struct compile *compile, const struct conf_service *service,
+			 const char *key, struct conf_text text, size_t max)
+{
+	if (strlen(conf_string(compile->conf, text)) >= max)
+		compile_error(compile, service, key, "is longer than %zu bytes", max - 1);
+}
+
+static void check_lengths(struct compile *compile, const struct conf_service *service)
+{
+	check_length(compile, service, "socket.bind_device", service->bind_device, IFNAMSIZ);
+	check_length(compile, service, "socket.multicast.interface", service->multicast_interface,
+		     IFNAMSIZ);
+	check_length(compile, service, "socket.congestion", service->congestion,
+		     SOCKOPT_CONGESTION_MAX);
+}
+
+/* The kernel counts these in seconds. */
+static void check_seconds(struct compile *compile, const struct conf_service *service)
+{
+	static const struct {
+		enum sockopt_id id;
+		const char *key;
+	} rows[] = {
+		{ SOCKOPT_DEFER_ACCEPT, "socket.defer_accept" },
+		{ SOCKOPT_KEEPALIVE, "socket.keepalive.idle" },
+		{ SOCKOPT_KEEPALIVE_INTERVAL, "socket.keepalive.interval" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (service->socket[rows[i].id] % sockopt_unit_ms(rows[i].id) != 0)
+			compile_error(compile, service, rows[i].key, "must be whole seconds");
+	}
+}
+
+static void check_values(struct compile *compile, const struct conf_service *service)
+{
+	const struct listener_spec *spec = &service->spec;
+	bool may_divide = spec->protocol == IPPROTO_TCP || spec->protocol == IPPROTO_UDP ||
+			  spec->protocol == IPPROTO_UDPLITE;
+
+	if ((service->socket[SOCKOPT_TOS] & ECN_BITS) != 0)
+		compile_error(compile, service, "socket.tos",
+			      "must be a multiple of 4: the last two bits are the kernel's (ECN)");
+	if (service->socket[SOCKOPT_REUSE_PORT] == OPTION_PER_WORKER && !may_divide)
+		compile_error(compile, service, "socket.reuse_port",
+			      "per-worker is for protocols tcp, udp and udplite");
+	if (service->socket[SOCKOPT_KEEPALIVE] == 0 &&
+	    (service->socket[SOCKOPT_KEEPALIVE_INTERVAL] != 0 ||
+	     service->socket[SOCKOPT_KEEPALIVE_COUNT] != 0))
+		compile_error(compile, service, "socket.keepalive.idle",
+			      "is 0, which is no keepalive at all: write it, too");
+}
+
+static void warn(struct compile *compile, const struct conf_service *service,
+		 const struct triple *triple)
+{
+	long long most = value_somaxconn(), fastopen = value_from_file(TCP_FASTOPEN_FILE, 1);
+
+	if (triple->listens && service->backlog > most)
+		compile_warning(compile, service, "socket.backlog",
+				"%lld is more than the system allows: %lld (net.core.somaxconn)",
+				service->backlog, most);
+	if (service->socket[SOCKOPT_FASTOPEN] != 0 && (fastopen & FASTOPEN_SERVER) == 0)
+		compile_warning(compile, service, "socket.fastopen",
+				"is switched off for servers (sysctl net.ipv4.tcp_fastopen=3)");
+	if (service->socket[SOCKOPT_TTL] != 0 && triple_is_forgeable(triple))
+		compile_warning(compile, service, "socket.ttl",
+				"answers with another TTL than preforkd's own can be answered: "
+				"two such services could be set on each other");
+}
+
+void check_socket(struct compile *compile, const struct conf_service *service, bool probe)
+{
+	const struct triple *triple = check_triple(compile, service);
+
+	check_use(compile, service);
+	check_path(compile, service);
+	if (triple == NULL)
+		return;
+	if (probe)
+		check_system(compile, service, triple);
+	check_address(compile, service);
+	check_lengths(compile, service);
+	check_seconds(compile, service);
+	check_values(compile, service);
+	warn(compile, service, triple);
+}
+
+/* One path is one place in the file system, whatever the type of the socket. */
+static bool is_one_address(const struct listener_spec *a, const struct listener_spec *b)
+{
+	const char *path_a = address_path(&a->address), *path_b = address_path(&b->address);
+
+	if (path_a != NULL && path_b != NULL)
+		return strcmp(path_a, path_b) == 0;
+	return listener_same_address(a, b);
+}
+
+/* Port 0 is a new one each time. */
+static bool may_repeat(const struct conf_service *service)
+{
+	const struct listener_spec *spec = &service->spec;
+
+	return spec->family != AF_UNIX && spec->family != AF_TIPC && spec->type != SOCK_RAW &&
+	       service->port == 0;
+}
+
+void check_pair(struct compile *compile, const struct conf_service *service,
+		const struct conf_service *earlier)
+{
+	const struct conf *conf = compile->conf;
+	const char *file = conf_list_string(conf, conf->files, earlier->where.file);
+	char text[ADDRESS_TEXT_MAX];
+	const struct listener_spec *spec = &service->spec;
+
+	if (strcmp(conf_string(conf, service->name), conf_string(conf, earlier->name)) == 0)
+		report_add(compile->report,
+			   conf_list_string(conf, conf->files, service->where.file),
+			   service->where.line, "service \"%s\" is there already (%s:%u)",
+			   conf_string(conf, service->name), file, earlier->where.line);
+	else if (is_one_address(spec, &earlier->spec) && !may_repeat(service))
+		compile_error(compile, service,
+			      spec->family == AF_UNIX ? "path" :
+			      may_have_port(spec)     ? "port" :
+							"address",
+			      "%s is taken by service \"%s\" (%s:%u)",
+			      address_text(&spec->address, spec->length, text),
+			      conf_string(conf, earlier->name), file, earlier->where.line);
+}

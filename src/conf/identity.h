@@ -1,0 +1,16 @@
+/*
+ * identity.h - users and groups: whose the workers and the unix sockets are.
+ */
+#ifndef PREFORKD_CONF_IDENTITY_H
+#define PREFORKD_CONF_IDENTITY_H
+
+struct compile;
+struct conf_service;
+
+/* Fill uid, gid and groups of the workers; findings go to the report. May read /etc/passwd. */
+void identity_workers(struct compile *compile, struct conf_service *service);
+
+/* Fill owner and group of the path of a unix socket. */
+void identity_owner(struct compile *compile, struct conf_service *service);
+
+#endif

@@ -1,0 +1,299 @@
+#include "net/sockopt.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+/* uses what stdint.h has */
+#include <linux/sctp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/text.h"
+
+/* What comes back when an option is read. */
+enum answer {
+	SAME,
+	ROUNDED, /* up */
+	CAPPED,	 /* the kernel has a maximum */
+	DOUBLED, /* the same, and for its own overhead it takes twice as much */
+};
+
+static const struct sockopt {
+	const char *key;
+	int level, name;
+	int level6, name6; /* for inet6, where it is another option; 0: the same */
+	enum answer answer;
+	bool seconds;	  /* the config has milliseconds */
+	bool before_bind; /* cannot change afterwards */
+	bool is_bool;
+	bool always; /* set it even if it is 0 */
+	const char *remedy;
+} options[SOCKOPT_N] = {
+	[SOCKOPT_V6ONLY] = { .key = "v6only",
+			     .level6 = IPPROTO_IPV6,
+			     .name6 = IPV6_V6ONLY,
+			     .before_bind = true,
+			     .is_bool = true,
+			     .always = true },
+	[SOCKOPT_REUSE_PORT] = { "reuse_port", SOL_SOCKET, SO_REUSEPORT, .before_bind = true,
+				 .is_bool = true },
+	[SOCKOPT_FREEBIND] = { "freebind", IPPROTO_IP, IP_FREEBIND, IPPROTO_IPV6, IPV6_FREEBIND,
+			       .before_bind = true, .is_bool = true },
+	[SOCKOPT_TRANSPARENT] = { "transparent", IPPROTO_IP, IP_TRANSPARENT, IPPROTO_IPV6,
+				  IPV6_TRANSPARENT, .before_bind = true, .is_bool = true,
+				  .remedy = "it takes CAP_NET_ADMIN or CAP_NET_RAW" },
+	[SOCKOPT_NODELAY] = { "nodelay", IPPROTO_TCP, TCP_NODELAY, .is_bool = true },
+	[SOCKOPT_DEFER_ACCEPT] = { "defer_accept", IPPROTO_TCP, TCP_DEFER_ACCEPT, .answer = ROUNDED,
+				   .seconds = true },
+	[SOCKOPT_FASTOPEN] = { "fastopen", IPPROTO_TCP, TCP_FASTOPEN, .answer = CAPPED,
+			       .remedy = "raise sysctl net.core.somaxconn" },
+	[SOCKOPT_USER_TIMEOUT] = { "user_timeout", IPPROTO_TCP, TCP_USER_TIMEOUT },
+	[SOCKOPT_RECEIVE_BUFFER] = { "receive_buffer", SOL_SOCKET, SO_RCVBUF, .answer = DOUBLED,
+				     .remedy = "raise sysctl net.core.rmem_max" },
+	[SOCKOPT_SEND_BUFFER] = { "send_buffer", SOL_SOCKET, SO_SNDBUF, .answer = DOUBLED,
+				  .remedy = "raise sysctl net.core.wmem_max" },
+	[SOCKOPT_MARK] = { "mark", SOL_SOCKET, SO_MARK,
+			   .remedy = "it takes CAP_NET_ADMIN or CAP_NET_RAW" },
+	[SOCKOPT_PRIORITY] = { "priority", SOL_SOCKET, SO_PRIORITY,
+			       .remedy = "above 6 it takes CAP_NET_ADMIN" },
+	[SOCKOPT_TOS] = { "tos", IPPROTO_IP, IP_TOS, IPPROTO_IPV6, IPV6_TCLASS },
+	[SOCKOPT_TTL] = { "ttl", IPPROTO_IP, IP_TTL, IPPROTO_IPV6, IPV6_UNICAST_HOPS },
+	[SOCKOPT_BROADCAST] = { "broadcast", SOL_SOCKET, SO_BROADCAST, .is_bool = true },
+	[SOCKOPT_PASSCRED] = { "passcred", SOL_SOCKET, SO_PASSCRED, .is_bool = true },
+	[SOCKOPT_KEEPALIVE] = { "keepalive.idle", IPPROTO_TCP, TCP_KEEPIDLE, .seconds = true },
+	[SOCKOPT_KEEPALIVE_INTERVAL] = { "keepalive.interval", IPPROTO_TCP, TCP_KEEPINTVL,
+					 .seconds = true },
+	[SOCKOPT_KEEPALIVE_COUNT] = { "keepalive.count", IPPROTO_TCP, TCP_KEEPCNT },
+	[SOCKOPT_AUTOCLOSE] = { NULL, IPPROTO_SCTP, SCTP_AUTOCLOSE },
+};
+
+struct place {
+	int level, name;
+};
+
+/* Level 0 and name 0: such a socket does not have it. */
+static struct place place_of(const struct sockopt *option, const struct sockopt_values *socket)
+{
+	if (option == &options[SOCKOPT_V6ONLY] && socket->type == SOCK_RAW)
+		return (struct place){ 0, 0 };
+	if (socket->family == AF_INET6 && option->name6 != 0)
+		return (struct place){ option->level6, option->name6 };
+	return (struct place){ option->level, option->name };
+}
+
+static int get(int fd, struct place place, unsigned *value_r)
+{
+	socklen_t size = sizeof(*value_r);
+
+	return getsockopt(fd, place.level, place.name, value_r, &size);
+}
+
+static int set(int fd, struct place place, unsigned value)
+{
+	return setsockopt(fd, place.level, place.name, &value, sizeof(value));
+}
+
+/* An inet6 socket may serve IPv4, too, and has the options of both; some kernels lack one. */
+static void set_mapped(int fd, const struct sockopt *option, int family, unsigned value)
+{
+	if (family == AF_INET6 && option->name6 != 0 && option->name != 0)
+		(void)setsockopt(fd, option->level, option->name, &value, sizeof(value));
+}
+
+static int fail(struct text *error, const struct sockopt *option, unsigned value)
+{
+	int saved = errno;
+	const char *remedy = option->remedy;
+
+	if (remedy == NULL || (saved != EPERM && saved != EACCES))
+		remedy = saved == ENOPROTOOPT || saved == EOPNOTSUPP ?
+				 "this kernel does not have it for this protocol" :
+				 "see socket(7), ip(7), tcp(7)";
+	text_addf(error, "socket.%s: %u: %s (%s)", option->key != NULL ? option->key : "autoclose",
+		  value, strerror(saved), remedy);
+	errno = saved;
+	return -1;
+}
+
+/* What we asked for as the kernel says it. */
+static unsigned said(const struct sockopt *option, unsigned value)
+{
+	return option->answer == DOUBLED ? value / 2 : value;
+}
+
+static int verify(int fd, struct place place, const struct sockopt *option, unsigned value,
+		  struct text *shortfall, struct text *error)
+{
+	unsigned now;
+
+	if (get(fd, place, &now) < 0)
+		return fail(error, option, value);
+	now = said(option, now);
+	if (now == value || (now > value && option->answer != SAME))
+		return 0;
+	if (option->answer == CAPPED || option->answer == DOUBLED) {
+		text_addf(shortfall, "%ssocket.%s: %u asked, %u granted (%s)",
+			  shortfall->length > 0 ? "; " : "", option->key, value, now,
+			  option->remedy);
+		return 0;
+	}
+	text_addf(error, "socket.%s: %u was set, but the kernel has %u", option->key, value, now);
+	errno = EINVAL;
+	return -1;
+}
+
+/* The switch of keepalive has an option of its own. */
+static int set_keepalive(int fd, unsigned value)
+{
+	int on = value != 0;
+
+	return setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
+static unsigned kernel_value(const struct sockopt *option, unsigned value)
+{
+	return option->seconds ? value / 1000 : value;
+}
+
+static int apply_one(int fd, enum sockopt_id id, const struct sockopt_values *values,
+		     struct sockopt_state *state, struct text *shortfall, struct text *error)
+{
+	const struct sockopt *option = &options[id];
+	struct place place = place_of(option, values);
+	unsigned value = values->value[id];
+	unsigned wanted = kernel_value(option, value);
+
+	if (!state->changed[id] && get(fd, place, &state->original[id]) < 0)
+		return fail(error, option, wanted);
+	state->changed[id] = true;
+	/* 0 takes back what an earlier config set */
+	if (value == 0 && !option->always)
+		wanted = said(option, state->original[id]);
+	if (id == SOCKOPT_KEEPALIVE && set_keepalive(fd, value) < 0)
+		return fail(error, option, wanted);
+	if (set(fd, place, wanted) < 0)
+		return fail(error, option, wanted);
+	set_mapped(fd, option, values->family, wanted);
+	return verify(fd, place, option, wanted, shortfall, error);
+}
+
+static int fail_text(struct text *error, const char *key, const char *value, const char *remedy)
+{
+	int saved = errno;
+
+	text_addf(error, "socket.%s: \"%s\": %s (%s)", key, value, strerror(saved), remedy);
+	errno = saved;
+	return -1;
+}
+
+/* The empty string takes it back. */
+static int apply_device(int fd, const char *device, struct text *error)
+{
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) == 0)
+		return 0;
+	return fail_text(error, "bind_device", device,
+			 errno == ENODEV ? "see ip link" : "changing it takes CAP_NET_RAW");
+}
+
+static int apply_congestion(int fd, const char *wanted, struct sockopt_state *state,
+			    struct text *error)
+{
+	socklen_t size = sizeof(state->congestion);
+
+	if (state->congestion[0] == '\0' &&
+	    getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, state->congestion, &size) < 0)
+		return fail_text(error, "congestion", wanted, "this kernel cannot change it");
+	if (wanted[0] == '\0')
+		wanted = state->congestion;
+	if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, wanted, (socklen_t)strlen(wanted)) == 0)
+		return 0;
+	return fail_text(error, "congestion", wanted,
+			 "see sysctl net.ipv4.tcp_allowed_congestion_control, modprobe tcp_NAME");
+}
+
+static int apply_texts(int fd, const struct sockopt_values *before,
+		       const struct sockopt_values *values, struct sockopt_state *state,
+		       struct text *error)
+{
+	if (strcmp(values->bind_device, before->bind_device) != 0 &&
+	    apply_device(fd, values->bind_device, error) < 0)
+		return -1;
+	if (strcmp(values->congestion, before->congestion) == 0)
+		return 0;
+	return apply_congestion(fd, values->congestion, state, error);
+}
+
+static bool differs(const struct sockopt_values *a, const struct sockopt_values *b,
+		    enum sockopt_id id)
+{
+	/* a change of tos changed the priority */
+	if (id == SOCKOPT_PRIORITY && b->value[id] != 0 &&
+	    a->value[SOCKOPT_TOS] != b->value[SOCKOPT_TOS])
+		return true;
+	return a->value[id] != b->value[id];
+}
+
+int sockopt_apply(int fd, const struct sockopt_values *before, const struct sockopt_values *values,
+		  struct sockopt_state *state, struct text *shortfall, struct text *error)
+{
+	static const struct sockopt_values none;
+	bool bound = before != NULL;
+
+	before = bound ? before : &none;
+	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
+		const struct sockopt *option = &options[id];
+
+		if (place_of(option, values).name == 0 ||
+		    (!differs(before, values, id) && (bound || !option->always)))
+			continue;
+		if (bound && option->before_bind)
+			text_addf(shortfall,
+				  "%ssocket.%s of a bound socket cannot change (restart preforkd)",
+				  shortfall->length > 0 ? "; " : "", option->key);
+		else if (apply_one(fd, id, values, state, shortfall, error) < 0)
+			return -1;
+	}
+	return apply_texts(fd, before, values, state, error);
+}
+
+static void describe_one(int fd, const struct sockopt_values *values, const struct sockopt *option,
+			 struct text *out)
+{
+	unsigned now;
+
+	if (get(fd, place_of(option, values), &now) < 0)
+		return;
+	text_addf(out, "%s%s=", out->length > 0 ? " " : "", option->key);
+	if (option->is_bool)
+		text_add(out, now != 0 ? "true" : "false");
+	else
+		text_addf(out, "%u%s", said(option, now), option->seconds ? "s" : "");
+}
+
+void sockopt_describe(int fd, const struct sockopt_values *values, struct text *out)
+{
+	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
+		if (values->value[id] != 0 && options[id].key != NULL && !options[id].always)
+			describe_one(fd, values, &options[id], out);
+	}
+	if (values->bind_device[0] != '\0')
+		text_addf(out, "%sbind_device=%s", out->length > 0 ? " " : "", values->bind_device);
+	if (values->congestion[0] != '\0')
+		text_addf(out, "%scongestion=%s", out->length > 0 ? " " : "", values->congestion);
+}
+
+void sockopt_keep_fixed(struct sockopt_values *values, const struct sockopt_values *from)
+{
+	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
+		if (options[id].before_bind)
+			values->value[id] = from->value[id];
+	}
+}
+
+unsigned sockopt_unit_ms(enum sockopt_id id)
+{
+	return options[id].seconds ? 1000 : 1;
+}
