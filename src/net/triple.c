@@ -31,8 +31,9 @@ const struct triple_word triple_types[] = {
 #define UDPLITE .support = "it takes a kernel that has UDP-Lite"
 #define PING .permission = "a group of the master must be in sysctl net.ipv4.ping_group_range"
 #define RAW .permission = "it takes CAP_NET_RAW: run as root"
-#define VSOCK .support = "modprobe vsock_loopback, or the transport of your hypervisor"
-#define TIPC .support = "modprobe tipc"
+#define VSOCK \
+	.support = "modprobe vsock_loopback or another transport; RestrictAddressFamilies=AF_VSOCK"
+#define TIPC .support = "modprobe tipc; in a unit RestrictAddressFamilies=AF_TIPC"
 
 /* clang-format off */
 const struct triple triples[] = {
@@ -239,7 +240,7 @@ const char *triple_remedy(const struct triple *triple, int error)
 	case ENODEV:
 		if (triple->support != NULL)
 			return triple->support;
-		return "the kernel or RestrictAddressFamilies= of the unit does not allow it";
+		return "the kernel does not have it, or RestrictAddressFamilies= forbids it";
 	case EMFILE:
 	case ENFILE:
 		return "too many open files: raise the limit (LimitNOFILE=)";
