@@ -129,7 +129,7 @@ static void check_global(struct compile *compile)
 			   "there is no service: write one here or in services.d/NAME.conf");
 }
 
-void check_config(struct compile *compile, bool probe)
+void check_config(struct compile *compile)
 {
 	struct conf *conf = compile->conf;
 
@@ -140,7 +140,7 @@ void check_config(struct compile *compile, bool probe)
 		check_name(compile, service);
 		check_workers(compile, service);
 		resolve_service(compile, service);
-		check_socket(compile, service, probe);
+		check_socket(compile, service);
 		check_handler(compile, service);
 		check_directory(compile, service);
 		check_environment(compile, service);

@@ -6,14 +6,12 @@
 #ifndef PREFORKD_CONF_CHECK_H
 #define PREFORKD_CONF_CHECK_H
 
-#include <stdbool.h>
-
 struct compile;
 
 /*
  * Resolve the names of every service (conf/resolve.h) and check them; findings
- * go to the report. probe: also ask the system whether it has such sockets.
+ * go to the report.
  */
-void check_config(struct compile *compile, bool probe);
+void check_config(struct compile *compile);
 
 #endif

@@ -61,12 +61,49 @@ static void check_use(struct compile *compile, const struct conf_service *servic
 	}
 }
 
-/* The same socket that a start opens, closed at once. */
+/* A sentence about an option that begins with its key, as a finding of its line. */
+static void pass_on(struct compile *compile, const struct conf_service *service, bool is_error,
+		    char *sentence)
+{
+	char *colon = strstr(sentence, ": ");
+	bool has_key =
+		strncmp(sentence, "socket.", 7) == 0 || strncmp(sentence, "timeouts.", 9) == 0;
+	const char *key = has_key ? sentence : "type", *text = has_key ? colon + 2 : sentence;
+
+	if (has_key)
+		*colon = '\0';
+	if (is_error)
+		compile_error(compile, service, key, "%s", text);
+	else
+		compile_warning(compile, service, key, "%s", text);
+}
+
+/* The options that a start sets, on a socket that is closed at once. */
+static void check_options(struct compile *compile, const struct conf_service *service)
+{
+	char lines[1024], buf[512];
+	struct text shortfall = text_start(lines, sizeof(lines));
+	struct text error = text_start(buf, sizeof(buf));
+	char *rest = lines;
+
+	if (listener_try(&service->spec, &shortfall, &error) < 0) {
+		/* a device may come as an address may */
+		if (errno != ENODEV || service->bind_retry_ms == 0)
+			pass_on(compile, service, true, buf);
+		return;
+	}
+	for (char *line = strsep(&rest, "\n"); line[0] != '\0'; line = strsep(&rest, "\n"))
+		pass_on(compile, service, false, line);
+}
+
+/* Does this system have such a socket, and may this user open it? */
 static void check_system(struct compile *compile, const struct conf_service *service,
 			 const struct triple *triple)
 {
-	if (triple_probe(triple, service->spec.protocol) == 0)
+	if (triple_probe(triple, service->spec.protocol) == 0) {
+		check_options(compile, service);
 		return;
+	}
 	compile_error(compile, service,
 		      compile_is_set(compile, service, "protocol") ? "protocol" :
 		      compile_is_set(compile, service, "type")	   ? "type" :
@@ -93,7 +130,8 @@ static void check_path(struct compile *compile, const struct conf_service *servi
 			      "must begin with / or, for an abstract name, with @");
 }
 
-static void check_address(struct compile *compile, const struct conf_service *service)
+static void check_address(struct compile *compile, const struct conf_service *service,
+			  const struct triple *triple)
 {
 	const struct listener_spec *spec = &service->spec;
 	bool grouped = spec->group.address.ss_family != AF_UNSPEC;
@@ -105,6 +143,10 @@ static void check_address(struct compile *compile, const struct conf_service *se
 	if (address_is_multicast(&spec->address))
 		compile_error(compile, service, "address",
 			      "is a group: write it as socket { multicast { group } }");
+	if (triple_is_forgeable(triple) && datagram_is_broadcast(&spec->address, spec->length))
+		compile_error(
+			compile, service, "address",
+			"is a broadcast address: write \"*\" and socket { broadcast = true }");
 	if (grouped && !address_is_any(&spec->address))
 		compile_error(compile, service, "socket.multicast.group",
 			      "needs address \"*\": nothing for a group comes to another one");
@@ -183,7 +225,7 @@ static void warn(struct compile *compile, const struct conf_service *service,
 				"two such services could be set on each other");
 }
 
-void check_socket(struct compile *compile, const struct conf_service *service, bool probe)
+void check_socket(struct compile *compile, const struct conf_service *service)
 {
 	const struct triple *triple = check_triple(compile, service);
 
@@ -191,12 +233,13 @@ void check_socket(struct compile *compile, const struct conf_service *service, b
 	check_path(compile, service);
 	if (triple == NULL)
 		return;
-	if (probe)
-		check_system(compile, service, triple);
-	check_address(compile, service);
+	check_address(compile, service, triple);
 	check_lengths(compile, service);
 	check_seconds(compile, service);
 	check_values(compile, service);
+	/* what makes no sense is said before what is not possible here */
+	if (compile->here && compile->report->errors == 0)
+		check_system(compile, service, triple);
 	warn(compile, service, triple);
 }
 
@@ -208,15 +251,6 @@ static bool is_one_address(const struct listener_spec *a, const struct listener_
 	if (path_a != NULL && path_b != NULL)
 		return strcmp(path_a, path_b) == 0;
 	return listener_same_address(a, b);
-}
-
-/* Port 0 is a new one each time. */
-static bool may_repeat(const struct conf_service *service)
-{
-	const struct listener_spec *spec = &service->spec;
-
-	return spec->family != AF_UNIX && spec->family != AF_TIPC && spec->type != SOCK_RAW &&
-	       service->port == 0;
 }
 
 void check_pair(struct compile *compile, const struct conf_service *service,
@@ -232,7 +266,7 @@ void check_pair(struct compile *compile, const struct conf_service *service,
 			   conf_list_string(conf, conf->files, service->where.file),
 			   service->where.line, "service \"%s\" is there already (%s:%u)",
 			   conf_string(conf, service->name), file, earlier->where.line);
-	else if (is_one_address(spec, &earlier->spec) && !may_repeat(service))
+	else if (is_one_address(spec, &earlier->spec) && !listener_any_port(spec))
 		compile_error(compile, service,
 			      spec->family == AF_UNIX ? "path" :
 			      may_have_port(spec)     ? "port" :

@@ -4,13 +4,11 @@
 #ifndef PREFORKD_CONF_CHECK_SOCKET_H
 #define PREFORKD_CONF_CHECK_SOCKET_H
 
-#include <stdbool.h>
-
 struct compile;
 struct conf_service;
 
-/* Check a (resolved) service; probe: also whether this system has such a socket. */
-void check_socket(struct compile *compile, const struct conf_service *service, bool probe);
+/* Check a (resolved) service. */
+void check_socket(struct compile *compile, const struct conf_service *service);
 
 /* Two services cannot share a name, nor an address. */
 void check_pair(struct compile *compile, const struct conf_service *service,

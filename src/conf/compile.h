@@ -19,6 +19,7 @@ struct read_result;
 struct compile {
 	struct conf *conf;
 	struct report *report, *warnings;
+	bool here; /* will it run here and as this user? else it is only looked at */
 };
 
 /* Fill the conf; findings go to the report. */

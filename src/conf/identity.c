@@ -104,6 +104,8 @@ static void resolve_unprivileged(struct compile *compile, struct conf_service *s
 
 	service->uid = geteuid();
 	service->gid = getegid();
+	if (!compile->here)
+		return;
 	if (user_written && (find_user(id->user, &user) < 0 || user.pw_uid != service->uid))
 		compile_error(
 			compile, id->user_scope, id->user_key,

@@ -61,12 +61,14 @@ static int seal(int memfd, size_t size)
 	return fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
 }
 
-static int compile_into(const char *path, bool probe, struct report *report, struct conf *conf)
+static int compile_into(const char *path, bool here, struct report *report, struct conf *conf)
 {
 	static char warning_lines[REPORT_SIZE];
 	struct report warnings = { .lines = text_start(warning_lines, REPORT_SIZE) };
 	static struct read_result result;
-	struct compile compile = { .conf = conf, .report = report, .warnings = &warnings };
+	struct compile compile = {
+		.conf = conf, .report = report, .warnings = &warnings, .here = here
+	};
 	int status = read_config(path, report, &result);
 
 	if (status != 0)
@@ -74,12 +76,12 @@ static int compile_into(const char *path, bool probe, struct report *report, str
 	compile_config(&compile, &result);
 	/* a value that could not be read makes follow-up errors */
 	if (report->errors == 0)
-		check_config(&compile, probe);
+		check_config(&compile);
 	return report->errors == 0 ? 0 : EX_CONFIG;
 }
 
 /* The child: a conf or an error text into the memfd; the exit status says which. */
-_Noreturn static void child_main(const char *path, bool probe, int memfd)
+_Noreturn static void child_main(const char *path, bool here, int memfd)
 {
 	static char lines[REPORT_SIZE];
 	struct report report = { .lines = text_start(lines, sizeof(lines)) };
@@ -94,7 +96,7 @@ _Noreturn static void child_main(const char *path, bool probe, int memfd)
 	conf = mmap(NULL, CONF_SIZE_MAX, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	if (conf == MAP_FAILED)
 		_exit(EX_OSERR);
-	status = compile_into(path, probe, &report, conf);
+	status = compile_into(path, here, &report, conf);
 	if (status != 0)
 		memcpy(conf, lines, report.lines.length);
 	size = status != 0 ? report.lines.length : conf->size;
@@ -103,7 +105,7 @@ _Noreturn static void child_main(const char *path, bool probe, int memfd)
 	_exit(seal(memfd, size) < 0 ? EX_OSERR : status);
 }
 
-int conf_load_start(const char *path, bool probe, struct conf_load *load_r)
+int conf_load_start(const char *path, bool here, struct conf_load *load_r)
 {
 	int saved;
 
@@ -113,7 +115,7 @@ int conf_load_start(const char *path, bool probe, struct conf_load *load_r)
 		return -1;
 	load_r->pid = process_fork(&load_r->pidfd);
 	if (load_r->pid == 0)
-		child_main(path, probe, load_r->memfd);
+		child_main(path, here, load_r->memfd);
 	if (load_r->pid > 0)
 		return 0;
 	saved = errno;
@@ -205,14 +207,14 @@ struct conf_result conf_load_end(struct conf_load *load)
 	return result;
 }
 
-struct conf_result conf_load(const char *path, bool probe)
+struct conf_result conf_load(const char *path, bool here)
 {
 	struct conf_load load;
 	long long deadline = clock_now_ms() + CONF_LOAD_MS, left;
 	struct conf_result failed = { .status = EX_OSERR };
 	struct pollfd gone;
 
-	if (conf_load_start(path, probe, &load) < 0) {
+	if (conf_load_start(path, here, &load) < 0) {
 		(void)!asprintf(&failed.errors,
 				"the process that reads the config cannot be started: %s\n",
 				strerror(errno));

@@ -38,10 +38,10 @@ struct conf_result {
 };
 
 /*
- * Start the child. path must be absolute. probe: also ask the system whether it
- * has such sockets. Returns 0, or -1 with errno.
+ * Start the child. path must be absolute. here: check also whether this system and
+ * this user have what it asks for. Returns 0, or -1 with errno.
  */
-int conf_load_start(const char *path, bool probe, struct conf_load *load_r);
+int conf_load_start(const char *path, bool here, struct conf_load *load_r);
 
 /* The child is out of time: kill it. Does not wait; conf_load_end() is still to come. */
 void conf_load_kill(struct conf_load *load);
@@ -50,7 +50,7 @@ void conf_load_kill(struct conf_load *load);
 struct conf_result conf_load_end(struct conf_load *load);
 
 /* The whole at once; waits at most CONF_LOAD_MS. */
-struct conf_result conf_load(const char *path, bool probe);
+struct conf_result conf_load(const char *path, bool here);
 
 /* A conf may be used by several generations: take and give back a share of it. */
 const struct conf *conf_ref(const struct conf *conf);

@@ -61,7 +61,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 /* A key of a block inside of this one is likely meant with the block around it. */
 static bool suggest_block(const cfg_opt_t *opts, const char *unknown, struct text *message)
 {
-	for (const cfg_opt_t *opt = opts; opt->name != NULL; opt++) {
+	for (const cfg_opt_t *opt = opts; opt != NULL && opt->name != NULL; opt++) {
 		const cfg_opt_t *inner = opt->type == CFGT_SEC ? opt->subopts : NULL;
 
 		for (; inner != NULL && inner->name != NULL; inner++) {

@@ -137,7 +137,7 @@ int client_send(struct client *client, const void *data, size_t size)
 
 static ssize_t strip_header(const struct client *client, char *packet, ssize_t n)
 {
-	ssize_t header = 4 * (packet[0] & 0xf);
+	ssize_t header = (packet[0] & 0xf) * (ssize_t)4;
 
 	if (client->spec->family != AF_INET || type_of(client->spec) != SOCK_RAW || n < header)
 		return n;

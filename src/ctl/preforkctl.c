@@ -61,12 +61,12 @@ __attribute__((format(printf, 2, 3))) _Noreturn static void die(int status, cons
 	exit(status);
 }
 
-static long long parse_number(const char *string, long long max, const char *what)
+static long long parse_number(const char *string, long long min, long long max, const char *what)
 {
 	long long number;
 
-	if (!text_to_number(string, 0, max, &number))
-		die(EX_USAGE, "%s takes a number from 0 to %lld", what, max);
+	if (!text_to_number(string, min, max, &number))
+		die(EX_USAGE, "%s takes a number from %lld to %lld", what, min, max);
 	return number;
 }
 
@@ -77,13 +77,13 @@ static void parse_option(int option, struct arguments *arguments)
 		arguments->config = optarg;
 		break;
 	case 'p':
-		arguments->port = parse_number(optarg, UINT_MAX, "-p");
+		arguments->port = parse_number(optarg, 1, UINT_MAX, "-p");
 		break;
 	case 'a':
 		arguments->address = optarg;
 		break;
 	case 'w':
-		arguments->wait_ms = parse_number(optarg, WAIT_MAX_S, "-w") * 1000;
+		arguments->wait_ms = parse_number(optarg, 1, WAIT_MAX_S, "-w") * 1000;
 		break;
 	case 'V':
 		puts("preforkctl " PACKAGE_VERSION);

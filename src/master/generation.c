@@ -148,7 +148,7 @@ static unsigned sockets_kept(const struct master *master, const struct service_p
 
 		if (pool->listener == NULL || now->listener != pool->listener)
 			continue;
-		return now->service->spec.sockets > 1 ? now->service->spec.sockets : UINT_MAX;
+		return pool->service->spec.sockets > 1 ? now->service->spec.sockets : UINT_MAX;
 	}
 	return 0;
 }

@@ -58,11 +58,10 @@ static int exit_status(int error)
 static bool is_for(const struct open_listener *open, const struct conf *conf,
 		   const struct conf_service *service)
 {
-	bool any_port = service->family != AF_UNIX && service->port == 0;
-
 	if (!listener_same_address(&open->listener.spec, &service->spec))
 		return false;
-	return !any_port || strcmp(open->service, conf_string(conf, service->name)) == 0;
+	return !listener_any_port(&service->spec) ||
+	       strcmp(open->service, conf_string(conf, service->name)) == 0;
 }
 
 static bool is_not_there_yet(int error)
@@ -84,11 +83,10 @@ static struct open_listener *open_new(struct master *master, struct open_listene
 				      const struct listener_spec *spec, bool may_wait,
 				      int *status_r)
 {
-	char buf[512], short_buf[256];
+	char buf[512];
 	struct text why = text_start(buf, sizeof(buf));
-	struct text shortfall = text_start(short_buf, sizeof(short_buf));
 
-	if (listener_open(spec, &open->listener, &shortfall, &why) < 0) {
+	if (listener_open(spec, &open->listener, &why) < 0) {
 		*status_r = may_wait && is_not_there_yet(errno) ? EX_OK : exit_status(errno);
 		if (*status_r != EX_OK)
 			log_failure(open->service, spec, buf);
@@ -98,8 +96,6 @@ static struct open_listener *open_new(struct master *master, struct open_listene
 	open->next = master->listeners;
 	master->listeners = open;
 	log_listening(open);
-	if (shortfall.length > 0)
-		log_warning("option_short", KV("service", open->service), KV("error", short_buf));
 	return open;
 }
 
@@ -129,6 +125,18 @@ struct open_listener *listeners_take(struct master *master, const struct conf *c
 	return open_new(master, open, &service->spec, may_wait, status_r);
 }
 
+/* One line each of the log for what may be several. */
+static void log_not_adjusted(const char *service, char *lines)
+{
+	char *line;
+
+	while ((line = strsep(&lines, "\n")) != NULL) {
+		if (line[0] != '\0')
+			log_warning("listener_not_adjusted", KV("service", service),
+				    KV("error", line));
+	}
+}
+
 void listeners_adjust(struct master *master)
 {
 	for (unsigned i = 0; i < master->current->n_pools; i++) {
@@ -137,9 +145,7 @@ void listeners_adjust(struct master *master)
 		struct text why = text_start(buf, sizeof(buf));
 
 		(void)listener_adjust(&pool->listener->listener, &pool->service->spec, &why);
-		if (why.length > 0)
-			log_warning("listener_not_adjusted", KV("service", pool->listener->service),
-				    KV("error", buf));
+		log_not_adjusted(pool->listener->service, buf);
 	}
 }
 

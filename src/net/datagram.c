@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 /*
@@ -93,6 +94,17 @@ int datagram_join(int fd, const struct datagram_group *group, struct text *error
 int datagram_leave(int fd, const struct datagram_group *group, struct text *error)
 {
 	return change_group(fd, group, MCAST_LEAVE_GROUP, error);
+}
+
+bool datagram_is_broadcast(const struct sockaddr_storage *addr, socklen_t length)
+{
+	int fd = addr->ss_family == AF_INET ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+	bool refused;
+
+	/* who has not asked for it with SO_BROADCAST is refused by the kernel, which knows */
+	refused = fd >= 0 && connect(fd, (const void *)addr, length) < 0 && errno == EACCES;
+	fd_close(&fd);
+	return refused;
 }
 
 unsigned datagram_dropped(int fd)

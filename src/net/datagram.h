@@ -33,6 +33,9 @@ int datagram_setup(int fd, int family, bool any_address, bool own_ttl);
 int datagram_join(int fd, const struct datagram_group *group, struct text *error);
 int datagram_leave(int fd, const struct datagram_group *group, struct text *error);
 
+/* True if what is sent to an address of inet goes to all hosts of a network. Sends nothing. */
+bool datagram_is_broadcast(const struct sockaddr_storage *addr, socklen_t length);
+
 /* How many datagrams the kernel dropped: the queue was full, or the filter said so. */
 unsigned datagram_dropped(int fd);
 

@@ -1,6 +1,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,7 @@ static int setup_socket(struct listener *listener, int fd, struct text *shortfal
 	   a second server take the port silently */
 	if (is_inet(spec) && triple->listens &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
-		return fail(error, "SO_REUSEADDR", "see socket(7)");
+		return fail(error, "setsockopt", "see socket(7)");
 	if (triple_is_forgeable(triple) &&
 	    datagram_setup(fd, spec->family, address_is_any(&spec->address),
 			   spec->options.value[SOCKOPT_TTL] != 0) < 0)
@@ -97,13 +98,12 @@ static int note_bound(struct listener *listener, int fd, struct text *error)
 	return 0;
 }
 
-static int open_socket(struct listener *listener, int fd, struct text *shortfall,
-		       struct text *error)
+static int open_socket(struct listener *listener, int fd, struct text *error)
 {
 	const struct listener_spec *spec = &listener->spec;
 
-	if (setup_socket(listener, fd, shortfall, error) < 0 ||
-	    bind_socket(listener, fd, error) < 0 || datagram_join(fd, &spec->group, error) < 0)
+	if (setup_socket(listener, fd, NULL, error) < 0 || bind_socket(listener, fd, error) < 0 ||
+	    datagram_join(fd, &spec->group, error) < 0)
 		return -1;
 	if (triple_of(spec)->listens && listen(fd, spec->backlog) < 0)
 		return fail(error, "listen", remedy(errno, spec));
@@ -111,14 +111,14 @@ static int open_socket(struct listener *listener, int fd, struct text *shortfall
 }
 
 /* One socket more. */
-static int add_socket(struct listener *listener, struct text *shortfall, struct text *error)
+static int add_socket(struct listener *listener, struct text *error)
 {
 	const struct listener_spec *spec = &listener->spec;
 	int fd = socket(spec->family, spec->type | SOCK_CLOEXEC, spec->protocol);
 
 	if (fd < 0)
 		return fail(error, "socket", triple_remedy(triple_of(spec), errno));
-	if (open_socket(listener, fd, shortfall, error) < 0) {
+	if (open_socket(listener, fd, error) < 0) {
 		fd_close(&fd);
 		return -1;
 	}
@@ -132,15 +132,27 @@ static void close_sockets(struct listener *listener, unsigned keep)
 		fd_close(&listener->fds[--listener->n_fds]);
 }
 
-int listener_open(const struct listener_spec *spec, struct listener *listener_r,
-		  struct text *shortfall, struct text *error)
+int listener_try(const struct listener_spec *spec, struct text *shortfall, struct text *error)
+{
+	struct listener listener = { .spec = *spec };
+	int fd = socket(spec->family, spec->type | SOCK_CLOEXEC, spec->protocol);
+	int r;
+
+	if (fd < 0)
+		return fail(error, "socket", triple_remedy(triple_of(spec), errno));
+	r = setup_socket(&listener, fd, shortfall, error);
+	fd_close(&fd);
+	return r;
+}
+
+int listener_open(const struct listener_spec *spec, struct listener *listener_r, struct text *error)
 {
 	*listener_r = (struct listener){ .spec = *spec };
 	listener_r->fds = calloc(spec->sockets, sizeof(int));
 	if (listener_r->fds == NULL)
 		return fail(error, "malloc", "free some memory");
 	while (listener_r->n_fds < spec->sockets) {
-		if (add_socket(listener_r, shortfall, error) < 0) {
+		if (add_socket(listener_r, error) < 0) {
 			int saved = errno;
 
 			listener_close(listener_r);
@@ -153,8 +165,6 @@ int listener_open(const struct listener_spec *spec, struct listener *listener_r,
 
 int listener_grow(struct listener *listener, const struct listener_spec *spec, struct text *error)
 {
-	char unused[64];
-	struct text shortfall = text_start(unused, sizeof(unused));
 	unsigned before = listener->n_fds;
 	int *fds;
 
@@ -166,7 +176,7 @@ int listener_grow(struct listener *listener, const struct listener_spec *spec, s
 		return fail(error, "malloc", "free some memory");
 	listener->fds = fds;
 	while (listener->n_fds < spec->sockets) {
-		if (add_socket(listener, &shortfall, error) < 0) {
+		if (add_socket(listener, error) < 0) {
 			int saved = errno;
 
 			close_sockets(listener, before);
@@ -231,6 +241,13 @@ void listener_close(struct listener *listener)
 int listener_fd(const struct listener *listener, unsigned seat)
 {
 	return listener->fds[seat % listener->n_fds];
+}
+
+bool listener_any_port(const struct listener_spec *spec)
+{
+	if (spec->family == AF_VSOCK)
+		return address_port(&spec->address) == VMADDR_PORT_ANY;
+	return is_inet(spec) && spec->type != SOCK_RAW && address_port(&spec->address) == 0;
 }
 
 bool listener_same_address(const struct listener_spec *a, const struct listener_spec *b)

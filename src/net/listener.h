@@ -43,12 +43,19 @@ struct listener {
 };
 
 /*
+ * Create a socket with all its options, and close it. Returns 0, or -1 with errno
+ * and a sentence for the user in *error. *shortfall: a line for each option that
+ * the kernel granted in part only.
+ */
+int listener_try(const struct listener_spec *spec, struct text *shortfall, struct text *error);
+
+/*
  * Open a listener. Returns 0, or -1 with errno and a sentence for the user,
- * with the remedy, in *error. *shortfall: what the kernel granted in part only.
- * Sources: socket(7), ip(7), ipv6(7), unix(7), vsock(7), tipc(7), sctp(7).
+ * with the remedy, in *error. Sources: socket(7), ip(7), ipv6(7), unix(7),
+ * vsock(7), tipc(7), sctp(7).
  */
 int listener_open(const struct listener_spec *spec, struct listener *listener_r,
-		  struct text *shortfall, struct text *error);
+		  struct text *error);
 
 /*
  * Give an open listener as many sockets as the spec wants, if they are more.
@@ -69,6 +76,9 @@ void listener_close(struct listener *listener);
 
 /* The socket for the worker in a seat (from 0). */
 int listener_fd(const struct listener *listener, unsigned seat);
+
+/* True if the kernel chooses the port: another one at each opening. */
+bool listener_any_port(const struct listener_spec *spec);
 
 /* True if both specs mean one socket: the same triple and address. */
 bool listener_same_address(const struct listener_spec *a, const struct listener_spec *b);

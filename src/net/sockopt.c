@@ -112,8 +112,9 @@ static int fail(struct text *error, const struct sockopt *option, unsigned value
 		remedy = saved == ENOPROTOOPT || saved == EOPNOTSUPP ?
 				 "this kernel does not have it for this protocol" :
 				 "see socket(7), ip(7), tcp(7)";
-	text_addf(error, "socket.%s: %u: %s (%s)", option->key != NULL ? option->key : "autoclose",
-		  value, strerror(saved), remedy);
+	text_addf(error, "%s%s: %u: %s (%s)", option->key != NULL ? "socket." : "",
+		  option->key != NULL ? option->key : "timeouts.idle", value, strerror(saved),
+		  remedy);
 	errno = saved;
 	return -1;
 }
@@ -135,9 +136,9 @@ static int verify(int fd, struct place place, const struct sockopt *option, unsi
 	if (now == value || (now > value && option->answer != SAME))
 		return 0;
 	if (option->answer == CAPPED || option->answer == DOUBLED) {
-		text_addf(shortfall, "%ssocket.%s: %u asked, %u granted (%s)",
-			  shortfall->length > 0 ? "; " : "", option->key, value, now,
-			  option->remedy);
+		if (shortfall != NULL)
+			text_addf(shortfall, "socket.%s: %u asked, %u granted (%s)\n", option->key,
+				  value, now, option->remedy);
 		return 0;
 	}
 	text_addf(error, "socket.%s: %u was set, but the kernel has %u", option->key, value, now);
@@ -250,9 +251,8 @@ int sockopt_apply(int fd, const struct sockopt_values *before, const struct sock
 		    (!differs(before, values, id) && (bound || !option->always)))
 			continue;
 		if (bound && option->before_bind)
-			text_addf(shortfall,
-				  "%ssocket.%s of a bound socket cannot change (restart preforkd)",
-				  shortfall->length > 0 ? "; " : "", option->key);
+			text_addf(shortfall, "socket.%s: cannot change (restart preforkd)\n",
+				  option->key);
 		else if (apply_one(fd, id, values, state, shortfall, error) < 0)
 			return -1;
 	}

@@ -56,9 +56,10 @@ struct sockopt_state {
 
 /*
  * Set the options that differ from those of `before` (NULL: none was set),
- * and read them back. Returns 0; or -1 with errno and a sentence in *error, and
- * then some may be set. What the kernel granted in part, or a bound socket does
- * not take, is named in *shortfall and is no error.
+ * and read them back. Returns 0; or -1 with errno and a sentence in *error, which
+ * begins with the key, and then some may be set. What the kernel granted in part,
+ * or a bound socket does not take, is a line in *shortfall and no error; NULL: it
+ * was said before.
  */
 int sockopt_apply(int fd, const struct sockopt_values *before, const struct sockopt_values *values,
 		  struct sockopt_state *state, struct text *shortfall, struct text *error);

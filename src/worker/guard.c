@@ -164,6 +164,8 @@ static void answer_from(struct cmsghdr *cmsg)
 
 void guard_answer_from(struct msghdr *message)
 {
+	if (!guard.forgeable)
+		message->msg_controllen = 0;
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(message); cmsg != NULL;
 	     cmsg = CMSG_NXTHDR(message, cmsg))
 		answer_from(cmsg);

@@ -40,8 +40,8 @@ size_t guard_answer_max(const char *request, size_t length, size_t max);
 
 /*
  * Turn the packet info of a received message into one that makes the answer
- * leave from the address the request came to.
- * Source: ip(7) IP_PKTINFO, ipv6(7) IPV6_PKTINFO.
+ * leave from the address the request came to; drop everything else of its control
+ * messages. Source: ip(7) IP_PKTINFO, ipv6(7) IPV6_PKTINFO.
  */
 void guard_answer_from(struct msghdr *message);
 

@@ -52,7 +52,8 @@ log_has() {
 
 # ---- the table ----
 
-services=()       # in the order of the table
+services=()       # in the order of the table, and those that speak first and end the connection:
+daytimes=()
 declare -A title  # "inet stream sctp"
 declare -A peer   # socat's address of the service
 declare -A asked  # how many requests it got: what its account has to say in the end
@@ -83,7 +84,14 @@ row() {
 		name+=-$3
 		protocol="protocol = \"$3\""
 	fi
-	services+=("$name")
+	case $handler in
+	daytime)
+		name+=-daytime
+		daytimes+=("$name")
+		;;
+	qotd) name+=-qotd ;;
+	*) services+=("$name") ;;
+	esac
 	title[$name]="$1 $2${protocol:+ $3}"
 	peer[$name]=$4
 	asked[$name]=0
@@ -123,12 +131,19 @@ make_config() {
 	row vsock seqpacket - "SOCKET-CONNECT:40:0:$(sockaddr vsock 2002),so-type=5" 'port = 2002'
 
 	# DATAGRAM, not SENDTO: the answer comes from the address of the socket, not from the name of the service
-	row tipc rdm - "SOCKET-DATAGRAM:30:4:0:$(sockaddr tipc 3001 5)" \
-		'address = "3001:1-10" scope = cluster'
+	row tipc rdm - "SOCKET-DATAGRAM:30:4:0:$(sockaddr tipc 3001 5)" 'address = "3001:1-10" scope = cluster'
 	row tipc dgram - "SOCKET-DATAGRAM:30:2:0:$(sockaddr tipc 3002 5)" \
 		'address = "3002:1-10" socket { receive_buffer = 200K }'
 	row tipc seqpacket - "SOCKET-CONNECT:30:0:$(sockaddr tipc 3003 5),so-type=5" 'address = "3003:1-10"'
 	row tipc stream - "SOCKET-CONNECT:30:0:$(sockaddr tipc 3004 5)" 'address = "3004:5"'
+
+	row inet stream mptcp "SOCKET-CONNECT:2:262:$(sockaddr inet 1113)" 'port = 1113' daytime
+	row inet stream sctp SCTP4:127.0.0.1:1113 'port = 1113' daytime
+	row vsock stream - VSOCK-CONNECT:1:2013 'port = 2013' daytime
+	row vsock seqpacket - "SOCKET-CONNECT:40:0:$(sockaddr vsock 2014),so-type=5" 'port = 2014' daytime
+	row tipc seqpacket - "SOCKET-CONNECT:30:0:$(sockaddr tipc 3013 1),so-type=5" 'address = "3013:1"' daytime
+	row tipc stream - "SOCKET-CONNECT:30:0:$(sockaddr tipc 3014 1)" 'address = "3014:1"' daytime
+	row tipc rdm - "SOCKET-DATAGRAM:30:4:0:$(sockaddr tipc 3015 1)" 'address = "3015:1"' qotd
 }
 
 # ---- what --probe says ----
@@ -238,11 +253,23 @@ preforkctl_asks() {
 	local answer status=0
 
 	asked[$1]=$((asked[$1] + 1))
-	answer=$(timeout 5 preforkctl -c "$conf" probe "$1" "$2" 2>/tmp/told) || status=$?
+	# to wait for the end of a connection that nobody ends would take longer
+	answer=$(timeout 5 preforkctl -c "$conf" -w 20 probe "$1" "$2" 2>/tmp/told) || status=$?
 	cat /tmp/told
 	echo "status $status"
 	[[ $status -eq 0 ]] && is_answer "$2" "$answer" &&
 		grep -Eq '^[0-9]+ bytes from .* in [0-9.]+ ms$' /tmp/told
+}
+
+# ends SERVICE: it speaks, and then the connection has its end, which is no error
+ends() {
+	local status=0
+
+	asked[$1]=$((asked[$1] + 1))
+	timeout 5 socat -u "${peer[$1]}" "CREATE:$out" >/tmp/told 2>&1 || status=$?
+	cat /tmp/told "$out"
+	echo "status $status"
+	[[ $status -eq 0 && ! -s /tmp/told ]] && grep -q "day, .* $(date +%Y) " "$out"
 }
 
 # nobody_there SERVICE STATUS...: preforkctl exits with one of these
@@ -292,6 +319,18 @@ burst() { # burst SERVICE
 	) &
 	records "$1" 8 /tmp/numbered || status=$?
 	wait $!
+	return "$status"
+}
+
+# The client is gone before it is answered: what TIPC gives back of that answer is no request. The account shows it.
+ask_and_leave() { # ask_and_leave SERVICE
+	local pid status=0
+
+	asked[$1]=$((asked[$1] + 1))
+	pid=$(worker_of "$1")
+	kill -STOP "$pid" || return
+	echo 'too late' | timeout 5 socat -u - "${peer[$1]}" || status=$?
+	kill -CONT "$pid"
 	return "$status"
 }
 
@@ -436,7 +475,7 @@ account_is_right() { # account_is_right SERVICE
 accounts_are_right() {
 	local name status=0
 
-	for name in "${services[@]}"; do
+	for name in "${services[@]}" "${daytimes[@]}" tipc-rdm-qotd; do
 		# a raw ICMP socket is shown all ICMP there is
 		[[ $name == *-raw-*icmp ]] || account_is_right "$name" || status=1
 	done
@@ -542,6 +581,9 @@ for service in "${services[@]}"; do
 	[[ -n ${peer[$service]} ]] || continue
 	check "${title[$service]}: socat: echo came back" socat_asks "$service" "socat asks $service $RANDOM"
 done
+for service in "${daytimes[@]}"; do
+	check "${title[$service]}: socat: the service ends the connection in order" ends "$service"
+done
 check 'inet raw icmp: ping is answered' pings 127.0.0.1 5
 check 'inet6 raw ipv6-icmp: ping -6 is answered' pings ::1 5
 for family in inet inet6; do
@@ -567,6 +609,8 @@ check 'tipc rdm: a message of more than 64 KiB is not answered with a part of it
 head -c 100000 /dev/urandom >/tmp/too-large
 check 'inet seqpacket sctp: a message of more than 64 KiB is not answered with a part of it' \
 	too_large inet-seqpacket-sctp /tmp/too-large
+
+check 'tipc rdm: a client asks and is gone' ask_and_leave tipc-rdm-qotd
 
 check 'tipc rdm: the end of the range is served' \
 	by_socat "SOCKET-DATAGRAM:30:4:0:$(sockaddr tipc 3001 10)" 'the last'
