@@ -18,6 +18,7 @@
 #define PORT_MAX_INET 65535
 #define TCP_FASTOPEN_FILE "/proc/sys/net/ipv4/tcp_fastopen"
 #define FASTOPEN_SERVER 2 /* in net.ipv4.tcp_fastopen */
+#define PRIORITY_MAX 6	  /* without CAP_NET_ADMIN */
 #define ECN_BITS 3	  /* of tos: the kernel's */
 
 static bool is_inet(const struct listener_spec *spec)
@@ -188,7 +189,8 @@ static void check_seconds(struct compile *compile, const struct conf_service *se
 	}
 }
 
-static void check_values(struct compile *compile, const struct conf_service *service)
+static void check_values(struct compile *compile, const struct conf_service *service,
+			 const struct triple *triple)
 {
 	const struct listener_spec *spec = &service->spec;
 	bool may_divide = spec->protocol == IPPROTO_TCP || spec->protocol == IPPROTO_UDP ||
@@ -197,6 +199,11 @@ static void check_values(struct compile *compile, const struct conf_service *ser
 	if ((service->socket[SOCKOPT_TOS] & ECN_BITS) != 0)
 		compile_error(compile, service, "socket.tos",
 			      "must be a multiple of 4: the last two bits are the kernel's (ECN)");
+	if (triple->accepts && service->socket[SOCKOPT_PRIORITY] > PRIORITY_MAX)
+		compile_error(
+			compile, service, "socket.priority",
+			"above %d it cannot be given to connections, by workers without rights",
+			PRIORITY_MAX);
 	if (service->socket[SOCKOPT_REUSE_PORT] == OPTION_PER_WORKER && !may_divide)
 		compile_error(compile, service, "socket.reuse_port",
 			      "per-worker is for protocols tcp, udp and udplite");
@@ -236,7 +243,7 @@ void check_socket(struct compile *compile, const struct conf_service *service)
 	check_address(compile, service, triple);
 	check_lengths(compile, service);
 	check_seconds(compile, service);
-	check_values(compile, service);
+	check_values(compile, service, triple);
 	/* what makes no sense is said before what is not possible here */
 	if (compile->here && compile->report->errors == 0)
 		check_system(compile, service, triple);

@@ -93,7 +93,7 @@ const struct option options_service[] = {
 	KEY(sock, "priority", OPTION_NUMBER, SOCKET(PRIORITY), "0", .max = INT32_MAX,
 	    .use = USE_INET),
 	KEY(sock, "tos", OPTION_NUMBER, SOCKET(TOS), "0", .max = 255, .use = USE_INET),
-	KEY(sock, "ttl", OPTION_NUMBER, SOCKET(TTL), "0", .max = 255, .use = USE_INET),
+	KEY(sock, "ttl", OPTION_NUMBER, SOCKET(TTL), "0", .max = 255, .use = USE_TTL),
 	KEY(sock, "broadcast", OPTION_BOOL, SOCKET(BROADCAST), "false", .use = USE_BROADCAST),
 	KEY(sock, "passcred", OPTION_BOOL, SOCKET(PASSCRED), "false", .use = USE_UNIX_DGRAM),
 	KEY(sock, "mode", OPTION_OCTAL, SERVICE(mode), "0660", .max = 0777, .use = USE_PATH),

@@ -43,6 +43,7 @@ enum option_use {
 	USE_BROADCAST,	/* UDP over inet */
 	USE_RECEIVE_BUFFER,
 	USE_SEND_BUFFER,
+	USE_TTL,
 };
 
 struct option {

@@ -104,6 +104,10 @@ const char *options_refusal(const struct option *option, const struct conf_servi
 	case USE_BROADCAST:
 		return unless(is_udp(spec) && spec->family == AF_INET,
 			      "only udp and udplite over family inet have it");
+	case USE_TTL:
+		return spec->type == SOCK_RAW ?
+			       "a raw service knows its own answers by their ttl" :
+			       unless(is_inet(spec), "only families inet and inet6 have it");
 	case USE_RECEIVE_BUFFER:
 		return refuse_buffer(spec, true);
 	case USE_SEND_BUFFER:

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "master/listeners.h"
 #include "master/state.h"
+#include "net/address.h"
 
 #define START_MS 60000 /* all workers of a new generation are ready by then */
 
@@ -76,22 +77,53 @@ static int build_pools(struct generation *generation, int *status_r)
 	return 0;
 }
 
+static void log_waiting(struct service_pool *pool, long long now_ms)
+{
+	const struct listener_spec *spec = &pool->service->spec;
+	char address[ADDRESS_TEXT_MAX];
+
+	if (pool->waiting)
+		return;
+	pool->waiting = true;
+	log_warning("listen_waiting",
+		    KV("service", conf_string(pool->generation->conf, pool->service->name)),
+		    KV("address", address_text(&spec->address, spec->length, address)),
+		    KV("for_ms", pool->bind_until_ms - now_ms),
+		    KV("reason", "the address or device is not there yet"));
+}
+
+/* Returns 0, also when it still waits for its address. */
+static int bind_pool(struct service_pool *pool, long long now_ms, int *status_r)
+{
+	struct generation *generation = pool->generation;
+
+	if (pool->listener != NULL)
+		return 0;
+	pool->listener = listeners_take(generation->master, generation->conf, pool->service,
+					now_ms < pool->bind_until_ms, status_r);
+	if (pool->listener != NULL)
+		return 0;
+	if (*status_r != EX_OK)
+		return -1;
+	log_waiting(pool, now_ms);
+	generation->bound = false;
+	return 0;
+}
+
 int generation_bind(struct generation *generation, long long now_ms, int *status_r)
 {
-	bool waiting = false;
-
+	generation->bound = true;
 	for (unsigned i = 0; i < generation->n_pools; i++) {
+		if (bind_pool(&generation->pools[i], now_ms, status_r) < 0)
+			return -1;
+	}
+	/* only now: the kernel gives clients to a new socket of a pool at once */
+	for (unsigned i = 0; generation->bound && i < generation->n_pools; i++) {
 		struct service_pool *pool = &generation->pools[i];
 
-		if (pool->listener != NULL)
-			continue;
-		pool->listener = listeners_take(generation->master, generation->conf, pool->service,
-						now_ms < pool->bind_until_ms, status_r);
-		if (pool->listener == NULL && *status_r != EX_OK)
+		if (listeners_grow(pool->listener, pool->service, status_r) < 0)
 			return -1;
-		waiting = waiting || pool->listener == NULL;
 	}
-	generation->bound = !waiting;
 	generation->start_deadline_ms = now_ms + START_MS;
 	return 0;
 }
@@ -111,6 +143,8 @@ int generation_build(struct master *master, const struct conf *conf, int *status
 	    generation_bind(generation, clock_now_ms(), status_r) < 0) {
 		generation_free(generation);
 		listeners_sweep(master);
+		if (master->current != NULL)
+			listeners_shrink(master);
 		return -1;
 	}
 	generation->id = ++master->last_id;

@@ -103,18 +103,11 @@ struct open_listener *listeners_take(struct master *master, const struct conf *c
 				     const struct conf_service *service, bool may_wait,
 				     int *status_r)
 {
-	char buf[512];
-	struct text why = text_start(buf, sizeof(buf));
 	struct open_listener *open;
 
 	for (open = master->listeners; open != NULL; open = open->next) {
-		if (!is_for(open, conf, service))
-			continue;
-		if (listener_grow(&open->listener, &service->spec, &why) == 0)
+		if (is_for(open, conf, service))
 			return open;
-		*status_r = exit_status(errno);
-		log_failure(open->service, &service->spec, buf);
-		return NULL;
 	}
 	open = calloc(1, sizeof(*open));
 	if (open == NULL) {
@@ -123,6 +116,27 @@ struct open_listener *listeners_take(struct master *master, const struct conf *c
 	}
 	snprintf(open->service, sizeof(open->service), "%s", conf_string(conf, service->name));
 	return open_new(master, open, &service->spec, may_wait, status_r);
+}
+
+int listeners_grow(struct open_listener *open, const struct conf_service *service, int *status_r)
+{
+	char buf[512];
+	struct text why = text_start(buf, sizeof(buf));
+
+	if (listener_grow(&open->listener, &service->spec, &why) == 0)
+		return 0;
+	*status_r = exit_status(errno);
+	log_failure(open->service, &service->spec, buf);
+	return -1;
+}
+
+void listeners_shrink(struct master *master)
+{
+	for (unsigned i = 0; i < master->current->n_pools; i++) {
+		struct service_pool *pool = &master->current->pools[i];
+
+		listener_shrink(&pool->listener->listener, pool->service->spec.sockets);
+	}
 }
 
 /* One line each of the log for what may be several. */
@@ -143,9 +157,14 @@ void listeners_adjust(struct master *master)
 		struct service_pool *pool = &master->current->pools[i];
 		char buf[512];
 		struct text why = text_start(buf, sizeof(buf));
+		struct open_listener *open = pool->listener;
 
-		(void)listener_adjust(&pool->listener->listener, &pool->service->spec, &why);
-		log_not_adjusted(pool->listener->service, buf);
+		/* what was dropped before counts for who had the socket before */
+		account_dropped(master, open->service, listener_take_dropped(&open->listener));
+		snprintf(open->service, sizeof(open->service), "%s",
+			 conf_string(master->current->conf, pool->service->name));
+		(void)listener_adjust(&open->listener, &pool->service->spec, &why);
+		log_not_adjusted(open->service, buf);
 	}
 }
 
@@ -171,7 +190,7 @@ void listeners_sweep(struct master *master)
 		}
 		*at = open->next;
 		log_info("listener_closed", KV("service", open->service));
-		account_dropped(master, open->service, listener_dropped(&open->listener));
+		account_dropped(master, open->service, listener_take_dropped(&open->listener));
 		listener_close(&open->listener);
 		free(open);
 	}

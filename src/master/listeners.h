@@ -24,6 +24,15 @@ struct open_listener *listeners_take(struct master *master, const struct conf *c
 				     const struct conf_service *service, bool may_wait,
 				     int *status_r);
 
+/*
+ * Open what a service needs besides, when each worker has a socket of its own.
+ * Returns 0, or -1 as listeners_take().
+ */
+int listeners_grow(struct open_listener *open, const struct conf_service *service, int *status_r);
+
+/* Close what the current generation does not need of it, after another one failed to start. */
+void listeners_shrink(struct master *master);
+
 /* Let the options of the listeners follow the current config (mode, backlog, ...). */
 void listeners_adjust(struct master *master);
 

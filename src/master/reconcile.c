@@ -85,9 +85,21 @@ static void reconcile_pool(struct service_pool *pool, struct round *round)
 
 static void reconcile_generation(struct generation *generation, struct round *round)
 {
-	for (unsigned i = 0; generation != NULL && generation->bound && i < generation->n_pools;
-	     i++)
-		reconcile_pool(&generation->pools[i], round);
+	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++) {
+		struct service_pool *pool = &generation->pools[i];
+
+		/* it waits for its address */
+		if (pool->listener == NULL && pool->policy.goal == POOL_SERVE)
+			continue;
+		reconcile_pool(pool, round);
+	}
+}
+
+/* At a reload nothing is forked before all listeners are there; at a start, what can serve does. */
+static void reconcile_starting(struct master *master, struct round *round)
+{
+	if (master->current == NULL || (master->starting != NULL && master->starting->bound))
+		reconcile_generation(master->starting, round);
 }
 
 /* The oldest of too many is ended; the list is newest first. */
@@ -134,10 +146,10 @@ static void drop(struct master *master, const char *why, int status)
 	master->starting = NULL;
 	generation_retire(master, failed);
 	listeners_sweep(master);
+	listeners_shrink(master);
 	reload_end(master, why);
 }
 
-/* Its workers are forked when all its listeners are there, not before. */
 static void bind_starting(struct master *master, struct round *round)
 {
 	struct generation *starting = master->starting;
@@ -199,6 +211,9 @@ static void obey_signals(struct master *master)
 		master->reopen_wanted = false;
 		reload_reopen_log(master);
 	}
+	/* who waits for an address would do so for long, perhaps in vain */
+	if (master->reload_wanted && master->starting != NULL && !master->starting->bound)
+		drop(master, "superseded by another reload", EX_OSERR);
 	/* one at a time; a HUP during a reload starts another one after it */
 	if (master->reloading || master->starting != NULL || master->load_exit != NULL)
 		return;
@@ -219,7 +234,7 @@ void reconcile(struct master *master)
 	settle_starting(master, &round);
 	obey_signals(master);
 	reconcile_generation(master->current, &round);
-	reconcile_generation(master->starting, &round);
+	reconcile_starting(master, &round);
 	for (struct generation *g = master->retired; g != NULL; g = g->next)
 		reconcile_generation(g, &round);
 	bury_retired(master);

@@ -44,6 +44,7 @@ struct service_pool {
 	const struct conf_service *service;
 	struct open_listener *listener; /* NULL once retired: the listener lives on without us */
 	long long bind_until_ms;	/* STARTING: so long we wait for its address */
+	bool waiting;			/* ... and have said so */
 	unsigned drain_from; /* seats from this one on serve their queue before they leave */
 	struct pool policy;
 	struct board *board;

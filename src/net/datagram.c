@@ -53,14 +53,14 @@ static int set_both(int fd, int family, int name, int name6, int value)
 	return family == AF_INET6 && errno == ENOPROTOOPT ? 0 : -1;
 }
 
-int datagram_setup(int fd, int family, bool any_address, bool own_ttl)
+int datagram_setup(int fd, int family, bool any_address)
 {
 	if (any_address && set_both(fd, family, IP_PKTINFO, IPV6_RECVPKTINFO, 1) < 0)
 		return -1;
 	/* groups that another program joined are not ours */
 	if (set_both(fd, family, IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, 0) < 0)
 		return -1;
-	if (!own_ttl && set_both(fd, family, IP_TTL, IPV6_UNICAST_HOPS, MARK_TTL) < 0)
+	if (set_both(fd, family, IP_TTL, IPV6_UNICAST_HOPS, MARK_TTL) < 0)
 		return -1;
 	return attach_filter(fd);
 }

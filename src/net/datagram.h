@@ -24,10 +24,9 @@ struct datagram_group {
 
 /*
  * Prepare a socket before bind(2). any_address: it will be bound to all of
- * them, and must be told to which a request came. own_ttl: the user chose a
- * TTL, so answers carry no mark. Returns 0, or -1 with errno.
+ * them, and must be told to which a request came. Returns 0, or -1 with errno.
  */
-int datagram_setup(int fd, int family, bool any_address, bool own_ttl);
+int datagram_setup(int fd, int family, bool any_address);
 
 /* Join or leave a group; nothing when it is none. Returns 0, or -1 with errno and *error. */
 int datagram_join(int fd, const struct datagram_group *group, struct text *error);

@@ -61,8 +61,7 @@ static int setup_socket(struct listener *listener, int fd, struct text *shortfal
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
 		return fail(error, "setsockopt", "see socket(7)");
 	if (triple_is_forgeable(triple) &&
-	    datagram_setup(fd, spec->family, address_is_any(&spec->address),
-			   spec->options.value[SOCKOPT_TTL] != 0) < 0)
+	    datagram_setup(fd, spec->family, address_is_any(&spec->address)) < 0)
 		return fail(error, "setsockopt", "see ip(7)");
 	return sockopt_apply(fd, NULL, &spec->options, &listener->options, shortfall, error);
 }
@@ -126,10 +125,14 @@ static int add_socket(struct listener *listener, struct text *error)
 	return 0;
 }
 
-static void close_sockets(struct listener *listener, unsigned keep)
+void listener_shrink(struct listener *listener, unsigned keep)
 {
-	while (listener->n_fds > keep)
-		fd_close(&listener->fds[--listener->n_fds]);
+	while (listener->n_fds > keep) {
+		int *fd = &listener->fds[--listener->n_fds];
+
+		listener->dropped += datagram_dropped(*fd);
+		fd_close(fd);
+	}
 }
 
 int listener_try(const struct listener_spec *spec, struct text *shortfall, struct text *error)
@@ -179,7 +182,7 @@ int listener_grow(struct listener *listener, const struct listener_spec *spec, s
 		if (add_socket(listener, error) < 0) {
 			int saved = errno;
 
-			close_sockets(listener, before);
+			listener_shrink(listener, before);
 			errno = saved;
 			return -1;
 		}
@@ -215,7 +218,7 @@ int listener_adjust(struct listener *listener, const struct listener_spec *spec,
 
 	if (path != NULL && unixpath_adjust(path, &listener->spec.rights, &spec->rights, error) < 0)
 		return -1;
-	close_sockets(listener, spec->sockets);
+	listener_shrink(listener, spec->sockets);
 	for (unsigned i = 0; i < listener->n_fds; i++) {
 		/* what is short is so for all */
 		error->length = 0;
@@ -233,7 +236,7 @@ void listener_close(struct listener *listener)
 
 	if (path != NULL)
 		unixpath_remove(path, &listener->node);
-	close_sockets(listener, 0);
+	listener_shrink(listener, 0);
 	free(listener->fds);
 	listener->fds = NULL;
 }
@@ -256,13 +259,14 @@ bool listener_same_address(const struct listener_spec *a, const struct listener_
 	       a->length == b->length && memcmp(&a->address, &b->address, a->length) == 0;
 }
 
-unsigned listener_dropped(const struct listener *listener)
+unsigned listener_take_dropped(struct listener *listener)
 {
-	unsigned sum = 0;
+	unsigned sum = listener->dropped, taken = listener->dropped_taken;
 
 	for (unsigned i = 0; i < listener->n_fds && !triple_of(&listener->spec)->accepts; i++)
 		sum += datagram_dropped(listener->fds[i]);
-	return sum;
+	listener->dropped_taken = sum;
+	return sum - taken;
 }
 
 void listener_describe(const struct listener *listener, struct text *out)

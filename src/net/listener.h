@@ -40,6 +40,8 @@ struct listener {
 	socklen_t bound_length;
 	struct sockopt_state options;
 	struct unixpath_node node;
+	unsigned dropped;	/* by sockets that were closed */
+	unsigned dropped_taken; /* of all that were dropped; see listener_take_dropped() */
 };
 
 /*
@@ -63,6 +65,9 @@ int listener_open(const struct listener_spec *spec, struct listener *listener_r,
  */
 int listener_grow(struct listener *listener, const struct listener_spec *spec, struct text *error);
 
+/* Close all sockets but the first `keep`. */
+void listener_shrink(struct listener *listener, unsigned keep);
+
 /*
  * Make an open listener follow a changed spec of the same address. Returns 0; *error
  * may say what cannot change on an open socket, or was granted in part only. Or
@@ -83,8 +88,8 @@ bool listener_any_port(const struct listener_spec *spec);
 /* True if both specs mean one socket: the same triple and address. */
 bool listener_same_address(const struct listener_spec *a, const struct listener_spec *b);
 
-/* How many datagrams the kernel dropped since it was opened; 0 where it does not count. */
-unsigned listener_dropped(const struct listener *listener);
+/* How many datagrams the kernel dropped since the last call; 0 where it does not count. */
+unsigned listener_take_dropped(struct listener *listener);
 
 /* Add "key=value ..." of the options that the config asks for, as the kernel has them. */
 void listener_describe(const struct listener *listener, struct text *out);

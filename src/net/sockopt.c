@@ -159,6 +159,17 @@ static unsigned kernel_value(const struct sockopt *option, unsigned value)
 	return option->seconds ? value / 1000 : value;
 }
 
+/* A buffer that was set does not follow the traffic any more (Linux 5.14; before, it stays so). */
+static void unlock_buffer(int fd, enum sockopt_id id)
+{
+	unsigned lock = id == SOCKOPT_RECEIVE_BUFFER ? SOCK_RCVBUF_LOCK : SOCK_SNDBUF_LOCK;
+	struct place place = { SOL_SOCKET, SO_BUF_LOCK };
+	unsigned now;
+
+	if (get(fd, place, &now) == 0)
+		(void)set(fd, place, now & ~lock);
+}
+
 static int apply_one(int fd, enum sockopt_id id, const struct sockopt_values *values,
 		     struct sockopt_state *state, struct text *shortfall, struct text *error)
 {
@@ -167,9 +178,6 @@ static int apply_one(int fd, enum sockopt_id id, const struct sockopt_values *va
 	unsigned value = values->value[id];
 	unsigned wanted = kernel_value(option, value);
 
-	if (!state->changed[id] && get(fd, place, &state->original[id]) < 0)
-		return fail(error, option, wanted);
-	state->changed[id] = true;
 	/* 0 takes back what an earlier config set */
 	if (value == 0 && !option->always)
 		wanted = said(option, state->original[id]);
@@ -178,6 +186,8 @@ static int apply_one(int fd, enum sockopt_id id, const struct sockopt_values *va
 	if (set(fd, place, wanted) < 0)
 		return fail(error, option, wanted);
 	set_mapped(fd, option, values->family, wanted);
+	if (value == 0 && option->answer == DOUBLED)
+		unlock_buffer(fd, id);
 	return verify(fd, place, option, wanted, shortfall, error);
 }
 
@@ -237,6 +247,23 @@ static bool differs(const struct sockopt_values *a, const struct sockopt_values 
 	return a->value[id] != b->value[id];
 }
 
+/* What is there before anything is set: some options change others. */
+static int remember(int fd, const struct sockopt_values *before,
+		    const struct sockopt_values *values, struct sockopt_state *state,
+		    struct text *error)
+{
+	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
+		struct place place = place_of(&options[id], values);
+
+		if (place.name == 0 || state->changed[id] || !differs(before, values, id))
+			continue;
+		if (get(fd, place, &state->original[id]) < 0)
+			return fail(error, &options[id], values->value[id]);
+		state->changed[id] = true;
+	}
+	return 0;
+}
+
 int sockopt_apply(int fd, const struct sockopt_values *before, const struct sockopt_values *values,
 		  struct sockopt_state *state, struct text *shortfall, struct text *error)
 {
@@ -244,6 +271,8 @@ int sockopt_apply(int fd, const struct sockopt_values *before, const struct sock
 	bool bound = before != NULL;
 
 	before = bound ? before : &none;
+	if (remember(fd, before, values, state, error) < 0)
+		return -1;
 	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
 		const struct sockopt *option = &options[id];
 

@@ -38,10 +38,14 @@ static void serve_one(struct serve *serve, int fd)
 	long long now_ms = clock_now_ms();
 	struct conn conn =
 		conn_connection(fd, &service->spec, service->idle_ms, service->total_ms, now_ms);
+	unsigned priority = service->spec.options.value[SOCKOPT_PRIORITY];
 	int r;
 
 	atomic_store_explicit(&slot->since_ms, now_ms, memory_order_relaxed);
 	board_count(&slot->accepted, 1);
+	/* the only option that a connection does not inherit */
+	if (priority != 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority));
 	r = serve->handler->serve(&conn, serve->state);
 	deadline_set(0);
 	if (r < 0)

@@ -4,9 +4,10 @@
 #include <netinet/ip_icmp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include "conf/conf.h"
 #include "net/address.h"
-#include "net/listener.h"
 #include "net/triple.h"
 
 #define SERVICE_PORTS 1024 /* below: where well-known services live */
@@ -18,15 +19,29 @@ static struct {
 	bool forgeable, has_ports, is_icmp;
 	bool multicast, broadcast; /* asked for */
 	size_t control_size;
+	unsigned n_names; /* of our own unix services: */
+	const struct listener_spec *names[CONF_SERVICES_MAX];
 } guard;
 
-void guard_setup(const struct listener_spec *spec)
+static void note_names(const struct conf *conf)
 {
+	for (unsigned i = 0; i < conf->n_services; i++) {
+		const struct listener_spec *spec = &conf_service(conf, i)->spec;
+
+		if (spec->family == AF_UNIX && spec->type == SOCK_DGRAM)
+			guard.names[guard.n_names++] = spec;
+	}
+}
+
+void guard_setup(const struct conf *conf, const struct conf_service *service)
+{
+	const struct listener_spec *spec = &service->spec;
 	const struct triple *triple = triple_find(spec->family, spec->type, spec->protocol);
 
 	guard.family = spec->family;
 	guard.forgeable = triple_is_forgeable(triple);
-	guard.has_ports = spec->protocol == IPPROTO_UDP || spec->protocol == IPPROTO_UDPLITE;
+	guard.has_ports = spec->type == SOCK_DGRAM &&
+			  (spec->protocol == IPPROTO_UDP || spec->protocol == IPPROTO_UDPLITE);
 	guard.is_icmp = guard.forgeable &&
 			spec->protocol == (spec->family == AF_INET6 ? (int)IPPROTO_ICMPV6 :
 								      (int)IPPROTO_ICMP);
@@ -38,6 +53,8 @@ void guard_setup(const struct listener_spec *spec)
 		guard.control_size = CMSG_SPACE(sizeof(struct ucred));
 	else
 		guard.control_size = 0;
+	if (spec->family == AF_UNIX)
+		note_names(conf);
 }
 
 size_t guard_control_size(void)
@@ -108,19 +125,52 @@ static bool is_broadcast(const struct sockaddr_storage *addr)
 	return host == INADDR_BROADCAST || host >> 24 == 0;
 }
 
-bool guard_allows(struct msghdr *message)
+static bool is_own_name(const struct msghdr *message)
 {
-	struct sockaddr_storage peer, to;
+	for (unsigned i = 0; i < guard.n_names; i++) {
+		if (guard.names[i]->length == message->msg_namelen &&
+		    memcmp(&guard.names[i]->address, message->msg_name, message->msg_namelen) == 0)
+			return true;
+	}
+	return false;
+}
 
-	if (!guard.forgeable || message->msg_namelen == 0)
-		return true;
-	peer = unmap(message->msg_name);
+/* Where credentials fit and have not been asked for yet, descriptors fit as well. */
+static void close_descriptors(struct msghdr *message)
+{
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(message); cmsg != NULL;
+	     cmsg = CMSG_NXTHDR(message, cmsg)) {
+		size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		int fd;
+
+		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
+			close(fd);
+		}
+	}
+}
+
+static bool allows_inet(struct msghdr *message)
+{
+	struct sockaddr_storage peer = unmap(message->msg_name), to;
+
 	if ((guard.has_ports && address_port(&peer) < SERVICE_PORTS) || is_broadcast(&peer) ||
 	    address_is_multicast(&peer))
 		return false;
 	to = destination(message);
 	return (guard.multicast || !address_is_multicast(&to)) &&
 	       (guard.broadcast || !is_broadcast(&to));
+}
+
+bool guard_allows(struct msghdr *message)
+{
+	if (guard.family == AF_UNIX) {
+		close_descriptors(message);
+		return !is_own_name(message);
+	}
+	return !guard.forgeable || message->msg_namelen == 0 || allows_inet(message);
 }
 
 static bool is_icmp_error(unsigned char type)

@@ -6,6 +6,9 @@
  * is refused what makes us a weapon against others: datagrams over inet and
  * inet6 that come from port 0 or a port below 1024 (where services of others
  * live), or from or to a multicast or broadcast address that nobody asked for.
+ *
+ * The name of a unix peer is a path that may lead elsewhere by now, so what has
+ * the name of one of our own services is refused, too.
  */
 #ifndef PREFORKD_WORKER_GUARD_H
 #define PREFORKD_WORKER_GUARD_H
@@ -13,13 +16,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct listener_spec;
+struct conf;
+struct conf_service;
 struct msghdr;
 
 #define GUARD_CONTROL_MAX 128
 
-/* What is known of the socket; before all others. */
-void guard_setup(const struct listener_spec *spec);
+/* What is known of the service; before all others. The conf must stay. */
+void guard_setup(const struct conf *conf, const struct conf_service *service);
 
 /*
  * How much room for control messages recvmsg(2) shall have, at most
@@ -28,7 +32,7 @@ void guard_setup(const struct listener_spec *spec);
  */
 size_t guard_control_size(void);
 
-/* True if a received message may be handled. */
+/* True if a received message may be handled. Closes descriptors that came with it. */
 bool guard_allows(struct msghdr *message);
 
 /*

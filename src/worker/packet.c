@@ -178,7 +178,7 @@ int serve_datagrams(struct serve *serve)
 {
 	int n = BATCH;
 
-	guard_setup(&serve->service->spec);
+	guard_setup(serve->conf, serve->service);
 	prepare_all();
 	while (stop_may_take()) {
 		prepare(n > 0 ? (unsigned)n : 0);

@@ -57,7 +57,8 @@ static void on_drain(int signal_number)
 	if (stop.retiring == 0 && queue_is_empty()) {
 		retire();
 	} else if (stop.draining == 0) {
-		stop.budget = queue_length();
+		/* one more: the call that we interrupt may have taken it already */
+		stop.budget = queue_length() + 1;
 		stop.draining = 1;
 		fcntl(stop.listener, F_SETFL, O_RDWR | O_NONBLOCK);
 	}
