@@ -20,7 +20,7 @@ static void unix_text(const struct sockaddr_un *addr, socklen_t length, struct t
 	size_t size = length - UNIX_HEAD;
 
 	if (length <= UNIX_HEAD || size > sizeof(addr->sun_path)) {
-		text_add(text, "unnamed");
+		text_add(text, length <= UNIX_HEAD ? "unnamed" : "unknown");
 		return;
 	}
 	memcpy(name, addr->sun_path, size);

@@ -65,35 +65,37 @@ int datagram_setup(int fd, int family, bool any_address)
 	return attach_filter(fd);
 }
 
-static int change_group(int fd, const struct datagram_group *group, int option, struct text *error)
+static int change_group(int fd, const struct datagram_group *group, int option)
 {
 	struct group_req request = { .gr_group = group->address };
 	int level = group->address.ss_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+
+	if (group->interface[0] != '\0') {
+		request.gr_interface = if_nametoindex(group->interface);
+		if (request.gr_interface == 0)
+			return -1;
+	}
+	return setsockopt(fd, level, option, &request, sizeof(request));
+}
+
+int datagram_join(int fd, const struct datagram_group *group, struct text *error)
+{
 	int saved;
 
-	if (group->address.ss_family == AF_UNSPEC)
+	if (group->address.ss_family == AF_UNSPEC || change_group(fd, group, MCAST_JOIN_GROUP) == 0)
 		return 0;
-	request.gr_interface = group->interface[0] != '\0' ? if_nametoindex(group->interface) : 0;
-	if (group->interface[0] == '\0' || request.gr_interface != 0) {
-		if (setsockopt(fd, level, option, &request, sizeof(request)) == 0)
-			return 0;
-	}
 	saved = errno;
-	text_addf(error, "socket.multicast: %s (%s)", strerror(saved),
+	text_addf(error, "socket.multicast.group: %s (%s)", strerror(saved),
 		  saved == ENODEV ? "no such interface, or no route: see ip link, ip route" :
 				    "see sysctl net.ipv4.igmp_max_memberships");
 	errno = saved;
 	return -1;
 }
 
-int datagram_join(int fd, const struct datagram_group *group, struct text *error)
+void datagram_leave(int fd, const struct datagram_group *group)
 {
-	return change_group(fd, group, MCAST_JOIN_GROUP, error);
-}
-
-int datagram_leave(int fd, const struct datagram_group *group, struct text *error)
-{
-	return change_group(fd, group, MCAST_LEAVE_GROUP, error);
+	if (group->address.ss_family != AF_UNSPEC)
+		(void)change_group(fd, group, MCAST_LEAVE_GROUP);
 }
 
 bool datagram_is_broadcast(const struct sockaddr_storage *addr, socklen_t length)

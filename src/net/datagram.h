@@ -28,9 +28,11 @@ struct datagram_group {
  */
 int datagram_setup(int fd, int family, bool any_address);
 
-/* Join or leave a group; nothing when it is none. Returns 0, or -1 with errno and *error. */
+/* Join a group; nothing when it is none. Returns 0, or -1 with errno and *error. */
 int datagram_join(int fd, const struct datagram_group *group, struct text *error);
-int datagram_leave(int fd, const struct datagram_group *group, struct text *error);
+
+/* Leave a group, if it was joined. */
+void datagram_leave(int fd, const struct datagram_group *group);
 
 /* True if what is sent to an address of inet goes to all hosts of a network. Sends nothing. */
 bool datagram_is_broadcast(const struct sockaddr_storage *addr, socklen_t length);

@@ -202,9 +202,12 @@ static int adjust_socket(struct listener *listener, int fd, const struct listene
 
 	if (sockopt_apply(fd, &now->options, &spec->options, &listener->options, error, error) < 0)
 		return -1;
-	if (!same_group(&now->group, &spec->group) && (datagram_join(fd, &spec->group, error) < 0 ||
-						       datagram_leave(fd, &now->group, error) < 0))
-		return -1;
+	if (!same_group(&now->group, &spec->group)) {
+		/* first, since it may be the same group with an interface */
+		datagram_leave(fd, &now->group);
+		if (datagram_join(fd, &spec->group, error) < 0)
+			return -1;
+	}
 	if (triple_of(spec)->listens && now->backlog != spec->backlog &&
 	    listen(fd, spec->backlog) < 0)
 		return fail(error, "listen", remedy(errno, spec));

@@ -143,7 +143,8 @@ const struct triple *triple_find(int family, int type, int protocol)
 
 static void add_once(struct text *why, const char *word)
 {
-	text_addf(why, "%s%s", why->buf[why->length - 1] == ' ' ? "" : ", ", word);
+	text_addf(why, "%s%s", why->length == 0 || why->buf[why->length - 1] == ' ' ? "" : ", ",
+		  word);
 }
 
 /* The protocols of family and type; false if there is no such type. */

@@ -29,7 +29,13 @@ check() {
 		verdict 'not ok' "$name"
 		echo "# status $status of: $*"
 		head -n 40 /tmp/said | sed 's/^/#   /'
+		[[ -z $master ]] || ! gone || bail_out 'preforkd has ended'
 	fi
+}
+
+bail_out() {
+	printf 'Bail out! %s\n' "$1"
+	exit 1
 }
 
 # wait_for SECONDS COMMAND...: until it succeeds
@@ -301,7 +307,7 @@ records() {
 	esac
 	socat -b "$2" -t 30 "OPEN:$3,rdonly!!CREATE:$out" "${peer[$1]}" &
 	socat=$!
-	wait_for 20 as_large_as "$3" || status=1
+	wait_for 10 as_large_as "$3" || status=1
 	kill "$socat" 2>/dev/null
 	wait "$socat"
 	cmp "$3" "$out" && return "$status"
@@ -452,6 +458,7 @@ stop() {
 	kill -TERM "$master"
 	wait_for 20 gone
 	wait "$master" || status=$?
+	master=''
 	echo "exit status $status"
 	[[ $status -eq 0 ]]
 }
@@ -568,10 +575,7 @@ check 'before the start: vsock stream is not reached' nobody_there vsock-stream 
 
 check 'the config passes preforkd -t' preforkd -t -c "$conf"
 check 'preforkd is ready with every service' start
-if ! log_has event=ready; then
-	printf 'Bail out! nothing more can be asked\n'
-	exit 1
-fi
+log_has event=ready || bail_out 'nothing more can be asked'
 
 for service in "${services[@]}"; do
 	[[ $service != *-dgram-*icmp ]] || continue # one may only hear there
