@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -22,20 +23,25 @@
 #define BATCH 16
 #define MESSAGE_MAX 65536
 #define IPV4_HEADER_MIN 20
+#define TOGETHER_MAX 1232 /* what every route of IPv6 takes whole (RFC 8200, 5), less the headers */
+#define TOGETHER_CONTROL CMSG_SPACE(sizeof(uint16_t))
 
 /* One message and its answer; buffers that are not used cost no memory. */
 struct packet {
 	struct sockaddr_storage peer;
 	union {
 		size_t align;
-		char bytes[GUARD_CONTROL_MAX];
+		char bytes[GUARD_CONTROL_MAX + TOGETHER_CONTROL];
 	} control;
-	struct iovec request_part, answer_part;
+	struct iovec request_part;
 	char request[MESSAGE_MAX], answer[MESSAGE_MAX];
 };
 
 static struct packet packets[BATCH];
 static struct mmsghdr received[BATCH], answers[BATCH];
+static struct iovec answer_parts[BATCH];
+static unsigned n_answers, n_parts;
+static bool may_join; /* answers to one peer */
 
 static void prepare_all(void)
 {
@@ -104,42 +110,108 @@ static int handle(struct serve *serve, unsigned i, size_t *length_r)
 	return r;
 }
 
-static void queue_answer(unsigned i, unsigned n, size_t length)
+/*
+ * Whether an answer can go together with those of a message: to the same peer,
+ * and all of one length but the last, which may be shorter.
+ */
+static bool joins(const struct msghdr *message, const struct msghdr *from, size_t length)
+{
+	const struct iovec *first = message->msg_iov, *last = first + message->msg_iovlen - 1;
+
+	return first->iov_len <= TOGETHER_MAX && last->iov_len == first->iov_len &&
+	       length <= first->iov_len && message->msg_namelen == from->msg_namelen &&
+	       message->msg_controllen == from->msg_controllen &&
+	       memcmp(message->msg_name, from->msg_name, from->msg_namelen) == 0 &&
+	       (from->msg_controllen == 0 ||
+		memcmp(message->msg_control, from->msg_control, from->msg_controllen) == 0);
+}
+
+static void queue_answer(unsigned i, size_t length)
 {
 	struct packet *packet = &packets[i];
 	struct msghdr *from = &received[i].msg_hdr;
+	struct iovec *part = &answer_parts[n_parts++];
 
 	guard_answer_from(from);
-	packet->answer_part = (struct iovec){ packet->answer, length };
-	answers[n].msg_hdr = (struct msghdr){
+	*part = (struct iovec){ packet->answer, length };
+	if (may_join && n_answers > 0 && joins(&answers[n_answers - 1].msg_hdr, from, length)) {
+		answers[n_answers - 1].msg_hdr.msg_iovlen++;
+		return;
+	}
+	answers[n_answers++].msg_hdr = (struct msghdr){
 		.msg_name = from->msg_name,
 		.msg_namelen = from->msg_namelen,
-		.msg_iov = &packet->answer_part,
+		.msg_iov = part,
 		.msg_iovlen = 1,
-		.msg_control = from->msg_control,
+		.msg_control = &packet->control,
 		.msg_controllen = from->msg_controllen,
 	};
+}
+
+/*
+ * Answers that go together are one message, which the kernel cuts at the end of
+ * its way: most of what an answer costs is the way.
+ */
+static void join_answers(void)
+{
+	for (unsigned i = 0; i < n_answers; i++) {
+		struct msghdr *message = &answers[i].msg_hdr;
+		uint16_t length = (uint16_t)message->msg_iov->iov_len;
+		struct cmsghdr *cmsg;
+
+		if (message->msg_iovlen == 1)
+			continue;
+		cmsg = (void *)((char *)message->msg_control + message->msg_controllen);
+		cmsg->cmsg_level = IPPROTO_UDP;
+		cmsg->cmsg_type = UDP_SEGMENT;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(length));
+		memcpy(CMSG_DATA(cmsg), &length, sizeof(length));
+		message->msg_controllen += TOGETHER_CONTROL;
+	}
+}
+
+/* Put the answers of a message that cannot be sent in its place, one by one. */
+static void part_answers(unsigned at)
+{
+	struct msghdr whole = answers[at].msg_hdr;
+	unsigned n = (unsigned)whole.msg_iovlen;
+
+	/* not every route and device can cut: no need to try again */
+	if (errno == EINVAL || errno == EIO)
+		may_join = false;
+	memmove(&answers[at + n], &answers[at + 1], (n_answers - at - 1) * sizeof(*answers));
+	n_answers += n - 1;
+	whole.msg_iovlen = 1;
+	whole.msg_controllen -= TOGETHER_CONTROL;
+	for (unsigned i = 0; i < n; i++, whole.msg_iov++)
+		answers[at + i].msg_hdr = whole;
+}
+
+static void count_sent(struct slot *slot, const struct mmsghdr *message)
+{
+	board_count(&slot->bytes_out, message->msg_len);
+	board_count(&slot->served, message->msg_hdr.msg_iovlen);
 }
 
 /*
  * Send without waiting: a client that does not read its answers must not hold
  * a worker. An answer that cannot be sent fails alone.
  */
-static void send_answers(struct serve *serve, unsigned n)
+static void send_answers(struct serve *serve)
 {
 	unsigned sent = 0;
 
-	while (sent < n) {
-		int r = sendmmsg(serve->listener, answers + sent, n - sent,
+	while (sent < n_answers) {
+		int r = sendmmsg(serve->listener, answers + sent, n_answers - sent,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (r < 0 && errno == EINTR)
 			continue;
-		for (int i = 0; i < r; i++)
-			board_count(&serve->slot->bytes_out, answers[sent + (unsigned)i].msg_len);
 		if (r > 0) {
-			board_count(&serve->slot->served, (uint64_t)r);
-			sent += (unsigned)r;
+			while (r-- > 0)
+				count_sent(serve->slot, &answers[sent++]);
+		} else if (answers[sent].msg_hdr.msg_iovlen > 1) {
+			part_answers(sent);
 		} else {
 			log_debug("answer_failed",
 				  KV("service", conf_string(serve->conf, serve->service->name)),
@@ -153,8 +225,8 @@ static void send_answers(struct serve *serve, unsigned n)
 static void serve_batch(struct serve *serve, unsigned n)
 {
 	struct slot *slot = serve->slot;
-	unsigned n_answers = 0;
 
+	n_answers = n_parts = 0;
 	atomic_store_explicit(&slot->since_ms, clock_now_ms(), memory_order_relaxed);
 	board_count(&slot->accepted, n);
 	for (unsigned i = 0; i < n; i++) {
@@ -169,17 +241,20 @@ static void serve_batch(struct serve *serve, unsigned n)
 		else if (length == 0)
 			board_count(&slot->served, 1);
 		else
-			queue_answer(i, n_answers++, length);
+			queue_answer(i, length);
 	}
-	send_answers(serve, n_answers);
+	join_answers();
+	send_answers(serve);
 }
 
 int serve_datagrams(struct serve *serve)
 {
+	const struct listener_spec *spec = &serve->service->spec;
 	int n = BATCH;
 
 	guard_setup(serve->conf, serve->service);
 	prepare_all();
+	may_join = spec->type == SOCK_DGRAM && spec->protocol == IPPROTO_UDP;
 	while (stop_may_take()) {
 		prepare(n > 0 ? (unsigned)n : 0);
 		n = recvmmsg(serve->listener, received, BATCH, MSG_WAITFORONE, NULL);
