@@ -81,9 +81,14 @@ static bool sends_to_itself(const struct client *client)
 	       address_same_host(&own, &client->to);
 }
 
-/* TIPC without connections answers from another address than it is asked at. */
+/*
+ * TIPC without connections answers from another address than it is asked at; one
+ * SCTP socket has many associations, and each message says to whom it goes.
+ */
 static bool may_connect(const struct listener_spec *spec)
 {
+	if (spec->protocol == IPPROTO_SCTP)
+		return spec->type == SOCK_STREAM;
 	return spec->family != AF_TIPC || spec->type == SOCK_STREAM || spec->type == SOCK_SEQPACKET;
 }
 
@@ -164,7 +169,19 @@ bool client_is_message(const struct client *client)
 
 void client_finish(struct client *client)
 {
-	/* SCTP and TIPC have no half-closed connections */
-	if (client->spec->protocol != IPPROTO_SCTP && client->spec->family != AF_TIPC)
+	if (client_has_end(client))
 		shutdown(client->fd, SHUT_WR);
+}
+
+bool client_has_end(const struct client *client)
+{
+	return client->spec->protocol != IPPROTO_SCTP && client->spec->family != AF_TIPC;
+}
+
+void client_close(struct client *client)
+{
+	/* close(2) alone is a reset for the peer of a TIPC connection */
+	if (client->spec->family == AF_TIPC)
+		shutdown(client->fd, SHUT_RDWR);
+	fd_close(&client->fd);
 }

@@ -48,4 +48,9 @@ void client_finish(struct client *client);
 /* True if the service sees messages, each with one answer. */
 bool client_is_message(const struct client *client);
 
+/* Can one half of it end? SCTP and TIPC have no half-closed connections. */
+bool client_has_end(const struct client *client);
+
+void client_close(struct client *client);
+
 #endif

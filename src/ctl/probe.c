@@ -131,6 +131,10 @@ static int await_answer(struct exchange *exchange, long long until_ms)
 			return -1;
 		if (n <= 0)
 			return 0;
+		/* where nobody can end his half, the answer ends with its line */
+		if (!message && !client_has_end(&exchange->client) &&
+		    exchange->answer[exchange->answer_size - 1] == '\n')
+			return 0;
 		if (!message)
 			continue;
 		if (!is_own_copy(exchange) && (!exchange->is_icmp || is_reply(exchange)))
@@ -195,6 +199,6 @@ int probe_run(const struct probe *probe)
 		return EX_UNAVAILABLE;
 	}
 	status = talk(&exchange, probe);
-	fd_close(&exchange.client.fd);
+	client_close(&exchange.client);
 	return status;
 }

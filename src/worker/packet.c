@@ -80,8 +80,13 @@ static size_t header_length(const struct listener_spec *socket, const char *pack
 /* A record that the kernel had to cut; of SCTP the rest would come as another one. */
 static bool is_cut(const struct listener_spec *socket, int flags)
 {
-	if (socket->type == SOCK_SEQPACKET && (flags & MSG_EOR) == 0)
-		return true;
+	static bool inside; /* the rest of it follows */
+	bool rest = inside;
+
+	if (socket->type == SOCK_SEQPACKET) {
+		inside = (flags & MSG_EOR) == 0;
+		return rest || inside;
+	}
 	return (flags & MSG_TRUNC) != 0;
 }
 
