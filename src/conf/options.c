@@ -219,3 +219,14 @@ size_t options_index(const struct option *rows, const char *block, const char *n
 	assert(rows[i].name != NULL);
 	return i;
 }
+
+const char *options_block(const char *name)
+{
+	for (const struct option *row = options_service; row->name != NULL; row++) {
+		const char *dot = row->block != NULL ? strrchr(row->block, '.') : NULL;
+
+		if (dot != NULL && strcmp(dot + 1, name) == 0)
+			return row->block;
+	}
+	return name;
+}

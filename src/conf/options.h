@@ -75,6 +75,9 @@ struct conf_service;
  */
 const char *options_refusal(const struct option *option, const struct conf_service *service);
 
+/* The whole name of a service's block ("socket.keepalive") by its last word; else as it is. */
+const char *options_block(const char *name);
+
 /* Index of the row with this block and name (NULL: none) among rows; it must be there. */
 size_t options_index(const struct option *rows, const char *block, const char *name);
 

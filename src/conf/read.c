@@ -106,7 +106,7 @@ static void add_scope(cfg_t *cfg, struct text *message)
 	text_addf(message,
 		  "service \"%s\": ", cfg_title(cfg_getnsec(reader.cfg, "service", n - 1)));
 	if (cfg->title == NULL)
-		text_addf(message, "%s: ", cfg->name);
+		text_addf(message, "%s: ", options_block(cfg->name));
 }
 
 __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *format,

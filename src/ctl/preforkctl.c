@@ -23,6 +23,7 @@
 
 #define DEFAULT_CONFIG SYSCONFDIR "/preforkd/preforkd.conf"
 #define DEFAULT_WAIT_MS 5000
+#define PORT_MAX_INET 65535
 #define WAIT_MAX_S 86400
 
 struct arguments {
@@ -160,6 +161,8 @@ static void locate(struct probe *probe, const struct arguments *arguments,
 	if (has_port && arguments->port < 0 && service->port == 0)
 		die(EX_USAGE,
 		    "the service has any free port: the log says which; write it with -p");
+	if (arguments->port > PORT_MAX_INET && spec->family != AF_VSOCK)
+		die(EX_USAGE, "-p takes a number from 1 to %d", PORT_MAX_INET);
 	if (arguments->port >= 0)
 		address_set_port(&probe->address, (unsigned)arguments->port);
 	probe->identifier = address_port(&probe->address);

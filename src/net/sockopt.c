@@ -13,6 +13,8 @@
 
 #include "base/text.h"
 
+#define TOS_BIT 4 /* any that IP_TOS takes */
+
 /* What comes back when an option is read. */
 enum answer {
 	SAME,
@@ -170,6 +172,19 @@ static void unlock_buffer(int fd, enum sockopt_id id)
 		(void)set(fd, place, now & ~lock);
 }
 
+/* What the kernel derives from tos, which it does only when that changes. */
+static int derive_priority(int fd)
+{
+	struct place tos = { IPPROTO_IP, IP_TOS }, priority = { SOL_SOCKET, SO_PRIORITY };
+	unsigned now;
+
+	if (set(fd, priority, 0) < 0)
+		return -1;
+	if (get(fd, tos, &now) == 0 && set(fd, tos, now ^ TOS_BIT) == 0)
+		(void)set(fd, tos, now);
+	return 0;
+}
+
 static int apply_one(int fd, enum sockopt_id id, const struct sockopt_values *values,
 		     struct sockopt_state *state, struct text *shortfall, struct text *error)
 {
@@ -181,6 +196,8 @@ static int apply_one(int fd, enum sockopt_id id, const struct sockopt_values *va
 	/* 0 takes back what an earlier config set */
 	if (value == 0 && !option->always)
 		wanted = said(option, state->original[id]);
+	if (id == SOCKOPT_PRIORITY && value == 0)
+		return derive_priority(fd) < 0 ? fail(error, option, value) : 0;
 	if (id == SOCKOPT_KEEPALIVE && set_keepalive(fd, value) < 0)
 		return fail(error, option, wanted);
 	if (set(fd, place, wanted) < 0)
@@ -305,7 +322,10 @@ static void describe_one(int fd, const struct sockopt_values *values, const stru
 void sockopt_describe(int fd, const struct sockopt_values *values, struct text *out)
 {
 	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
-		if (values->value[id] != 0 && options[id].key != NULL && !options[id].always)
+		bool is_default = (values->value[id] != 0) == options[id].always;
+
+		if (!is_default && options[id].key != NULL &&
+		    place_of(&options[id], values).name != 0)
 			describe_one(fd, values, &options[id], out);
 	}
 	if (values->bind_device[0] != '\0')

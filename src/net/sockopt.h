@@ -64,7 +64,7 @@ struct sockopt_state {
 int sockopt_apply(int fd, const struct sockopt_values *before, const struct sockopt_values *values,
 		  struct sockopt_state *state, struct text *shortfall, struct text *error);
 
-/* Add "key=value ..." of every option that was asked for, as the kernel has it now. */
+/* Add "key=value ..." of every option that is not the default, as the kernel has it now. */
 void sockopt_describe(int fd, const struct sockopt_values *values, struct text *out);
 
 /* Copy from `from` what a bound socket cannot change. */

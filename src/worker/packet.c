@@ -7,9 +7,11 @@
  * forged) is refused before the handler sees it; see worker/guard.c.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -42,6 +44,7 @@ static struct mmsghdr received[BATCH], answers[BATCH];
 static struct iovec answer_parts[BATCH];
 static unsigned n_answers, n_parts;
 static bool may_join; /* answers to one peer */
+static int answer_fd; /* the listener: one that stays when we are told to leave */
 
 static void prepare_all(void)
 {
@@ -207,7 +210,7 @@ static void send_answers(struct serve *serve)
 	unsigned sent = 0;
 
 	while (sent < n_answers) {
-		int r = sendmmsg(serve->listener, answers + sent, n_answers - sent,
+		int r = sendmmsg(answer_fd, answers + sent, n_answers - sent,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (r < 0 && errno == EINTR)
@@ -259,6 +262,9 @@ int serve_datagrams(struct serve *serve)
 
 	guard_setup(serve->conf, serve->service);
 	prepare_all();
+	answer_fd = fcntl(serve->listener, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (answer_fd < 0)
+		answer_fd = serve->listener;
 	may_join = spec->type == SOCK_DGRAM && spec->protocol == IPPROTO_UDP;
 	while (stop_may_take()) {
 		prepare(n > 0 ? (unsigned)n : 0);
