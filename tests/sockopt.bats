@@ -1,17 +1,17 @@
 #!/usr/bin/env bats
 # sockopt.bats - the block socket { }: what is written is what the kernel has, from the start and after a reload, and
-# does what it says. What the kernel has is read from outside (helpers/sockopt.c, ss, ip), not from preforkd.
+# does what it says. What the kernel has is read from outside (helpers/sockopt.c, ss), not from preforkd.
 # shellcheck disable=SC2030,SC2031  # each test is a subshell, and sets its own variables
 # shellcheck disable=SC2119,SC2120  # functions with options, called without
 
 bats_require_minimum_version 1.5.0
 load lib/daemon
+load lib/network
+load lib/sockets
 
 setup() {
 	daemon_setup
-	SOCK=$BATS_TEST_TMPDIR/sock
 	ABSTRACT=@preforkd-test-$$-$RANDOM-$BATS_TEST_NUMBER
-	HEARD=$BATS_TEST_TMPDIR/heard
 }
 
 teardown() {
@@ -19,31 +19,6 @@ teardown() {
 }
 
 # ---- services ----
-
-# service NAME KEYS SOCKET [WORKERS]
-service() {
-	echo "service $1 { handler = echo workers { min = ${4:-1} } timeouts { drain = 5s } $2 socket { $3 } }"
-}
-
-start_with() {
-	printf '%s\n' "$@" | write_config
-	start_daemon
-}
-
-reload_with() {
-	printf '%s\n' "$@" | write_config
-	reload_daemon
-	[[ $(grep -E 'event=reload_(done|refused)' "$LOG" | tail -n 1) == *event=reload_done* ]]
-}
-
-# refused_start STATUS REGEX: the config in place does not start, and says why in one line
-refused_start() {
-	local status=0 log=$BATS_TEST_TMPDIR/refused
-	timeout 20 "$PREFORKD" -c "$CONF" >"$log" 2>&1 3>&- || status=$?
-	cat "$log"
-	[[ $status =~ ^$1$ ]]
-	grep 'level=error' "$log" | grep -Eq "event=listen_failed .*$2"
-}
 
 # keys_of KIND N: what makes the Nth service one of that family, type and protocol
 keys_of() {
@@ -65,60 +40,6 @@ socket_of() {
 	echo "$(address_of "$1")$protocol"
 }
 
-# options_of SERVICE: what its listening line says of them
-options_of() {
-	sed -n "s/.*event=listening service=$1 .* options=\"\([^\"]*\)\".*/\1/p" "$LOG" | tail -n 1
-}
-
-dgram() {
-	"$TEST_BIN/dgram" "$@"
-}
-
-no_answer() {
-	run -1 dgram -w 300 "$@"
-	[ -z "$output" ]
-}
-
-# account_is SERVICE KEY=N...
-account_is() {
-	local service=$1 want
-	shift
-	for want in "$@"; do
-		[ "$(account_of "$service" "${want%=*}")" = "${want#*=}" ] || {
-			echo "not $want"
-			grep "event=account service=$service" "$LOG"
-			return 1
-		}
-	done
-}
-
-# ---- what the kernel has ----
-
-need_sockopt() {
-	local status=0
-	"$TEST_BIN/sockopt" "$$" - inode >"$BATS_TEST_TMPDIR/probe" 2>&1 || status=$?
-	[ "$status" -ne 77 ] || strict_skip "kernel: no right to look at sockets (pidfd_getfd)"
-}
-
-# has [-c] PID ADDRESS OPTION=VALUE...: the socket that the process has with that address (-c: a connection)
-has() {
-	local connected=() names=() values=() got
-	[ "$1" != -c ] || { connected=(-c) && shift; }
-	names=("${@:3}")
-	values=("${names[@]#*=}")
-	names=("${names[@]%%=*}")
-	got=$("$TEST_BIN/sockopt" "${connected[@]}" "$1" "$2" "${names[@]}")
-	[ "$got" = "${values[*]}" ] || {
-		echo "$2: ${names[*]} should be ${values[*]}, the kernel has $got"
-		return 1
-	}
-}
-
-# inode_of SERVICE: of the master's sockets; sorted lines
-inode_of() {
-	"$TEST_BIN/sockopt" "$MASTER" "$(address_of "$1")" inode | sort
-}
-
 # hold_at ADDRESS: an open connection as descriptor 9; it is being served
 hold_at() {
 	local host=${1%:*}
@@ -134,84 +55,6 @@ inherits() {
 	hold_at "$address"
 	has -c "$(busy_worker "$1")" "$address" "${@:2}"
 	release
-}
-
-# need_rights: of a master that sets whatever it likes
-need_rights() {
-	local caps=0x0
-	caps=0x$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)
-	(((caps >> 12 & 1) && (caps >> 13 & 1))) || strict_skip "kernel: no CAP_NET_ADMIN and CAP_NET_RAW here"
-}
-
-# ---- network namespaces ----
-
-# new_net: a network namespace with nothing but lo; $NET is the pid of a process in it
-new_net() {
-	unshare -n true 2>"$BATS_TEST_TMPDIR/probe" || strict_skip "kernel: no network namespaces"
-	beside "$BATS_TEST_TMPDIR/net.$((++N_NETS))" unshare -n sh -c 'ip link set lo up && echo up && exec tail -f /dev/null'
-	NET=$BESIDE
-	wait_for 5 "a network namespace" grep -q up "$BATS_TEST_TMPDIR/net.$N_NETS"
-}
-
-# inside [NET] COMMAND...
-inside() {
-	local net=$NET
-	[[ $1 == *[!0-9]* ]] || { net=$1 && shift; }
-	nsenter -n -t "$net" "$@"
-}
-
-# from now on preforkd runs in $NET
-serve_inside() {
-	cat >"$BATS_TEST_TMPDIR/inside" <<-END
-	#!/bin/sh
-	exec nsenter -n -t $NET "$PREFORKD" "\$@"
-	END
-	chmod 755 "$BATS_TEST_TMPDIR/inside"
-	PREFORKD=$BATS_TEST_TMPDIR/inside
-}
-
-# set_sysctl KEY VALUE: in $NET
-set_sysctl() {
-	# shellcheck disable=SC2016  # for the inner shell
-	inside sh -c 'echo "$2" >"/proc/sys/net/$1"' sh "$1" "$2" 2>"$BATS_TEST_TMPDIR/probe" ||
-		strict_skip "kernel: no sysctl net/$1 of our own"
-}
-
-# two_nets: $NET serves on v0 (10.9.0.1, 10.9.0.3, fd00:9::1, fd00:9::3), in $CLIENT are its clients (.2, fd00:9::2)
-two_nets() {
-	new_net
-	CLIENT=$NET
-	new_net
-	inside ip link add v0 type veth peer name v1 netns "$CLIENT" 2>"$BATS_TEST_TMPDIR/probe" ||
-		strict_skip "kernel: no veth"
-	inside ip addr add 10.9.0.1/24 dev v0
-	inside ip addr add 10.9.0.3/24 dev v0
-	inside ip addr add fd00:9::1/64 dev v0 nodad
-	inside ip addr add fd00:9::3/64 dev v0 nodad
-	inside "$CLIENT" ip addr add 10.9.0.2/24 dev v1
-	inside "$CLIENT" ip addr add fd00:9::2/64 dev v1 nodad
-	inside ip link set v0 up
-	inside "$CLIENT" ip link set v1 up
-	inside "$CLIENT" ip route add default dev v1
-	wait_for 5 "the link" link_is_ready
-	serve_inside
-}
-
-# both link-local addresses have been found to be nobody else's
-link_is_ready() {
-	[ -z "$(inside ip -6 addr show tentative; inside "$CLIENT" ip -6 addr show tentative)" ] &&
-		[ -n "$(inside ip -6 addr show dev v0 scope link)" ] &&
-		[ -n "$(inside "$CLIENT" ip -6 addr show dev v1 scope link)" ]
-}
-
-# client COMMAND...: where the clients are
-client() {
-	inside "$CLIENT" "$@"
-}
-
-# asks ADDRESS: the echo service at this TCP address answers a client
-asks() {
-	[ "$(client socat -t 5 - "TCP:$1,connect-timeout=5" <<<hello 2>"$BATS_TEST_TMPDIR/socat")" = hello ]
 }
 
 # ---- each option ----
@@ -232,7 +75,7 @@ option_rows() {
 		done
 	done
 	start_with "${config[@]}"
-	log_lacks 'event=option_short'
+	log_lacks 'event=config_warning .* asked, '
 	for i in "${!row_kinds[@]}"; do
 		echo "${row_kinds[i]}:${row_said[i]}"
 		[ " $(options_of "s$i") " = "${row_said[i]}" ] || { options_of "s$i" && return 1; }
@@ -252,7 +95,7 @@ option_rows() {
 	tcp tcp6 ~ fastopen = 16 ~ fastopen=16 ~ TCP_FASTOPEN=16
 	tcp tcp6 ~ user_timeout = 1500ms ~ user_timeout=1500 ~ TCP_USER_TIMEOUT=1500
 	tcp tcp6 ~ keepalive { idle = 50s } ~ keepalive.idle=50s ~ SO_KEEPALIVE=1 TCP_KEEPIDLE=50
-	tcp tcp6 ~ keepalive { idle = 1m interval = 7s } ~ keepalive.idle=60s keepalive.interval=7s ~ TCP_KEEPIDLE=60 TCP_KEEPINTVL=7
+	tcp tcp6 ~ keepalive { idle = 1m interval = 7s } ~ keepalive.idle=60s keepalive.interval=7s ~ TCP_KEEPINTVL=7
 	tcp tcp6 ~ keepalive { idle = 2h count = 3 } ~ keepalive.idle=7200s keepalive.count=3 ~ SO_KEEPALIVE=1 TCP_KEEPCNT=3
 	tcp tcp6 udp udp6 ~ receive_buffer = 50K ~ receive_buffer=51200 ~ SO_RCVBUF=102400
 	tcp tcp6 udp udp6 unix ~ send_buffer = 60000 ~ send_buffer=60000 ~ SO_SNDBUF=120000
@@ -289,7 +132,7 @@ option_rows() {
 	need_rights
 	option_rows <<-'END'
 	tcp tcp6 udp udp6 raw raw6 ~ mark = 4294967295 ~ mark=4294967295 ~ SO_MARK=4294967295
-	tcp tcp6 udp udp6 raw raw6 ~ priority = 77 ~ priority=77 ~ SO_PRIORITY=77
+	udp udp6 raw raw6 ~ priority = 77 ~ priority=77 ~ SO_PRIORITY=77
 	tcp udp raw ~ transparent = true ~ transparent=true ~ IP_TRANSPARENT=1
 	tcp6 udp6 raw6 ~ transparent = true ~ transparent=true ~ IPV6_TRANSPARENT=1
 	raw ~ freebind = true ~ freebind=true ~ IP_FREEBIND=1
@@ -297,8 +140,8 @@ option_rows() {
 	raw raw6 ~ receive_buffer = 50K ~ receive_buffer=51200 ~ SO_RCVBUF=102400
 	raw raw6 ~ send_buffer = 60000 ~ send_buffer=60000 ~ SO_SNDBUF=120000
 	raw raw6 ~ bind_device = lo ~ bind_device=lo ~ SO_BINDTODEVICE="lo"
-	raw ~ tos = 40 ttl = 33 ~ tos=40 ttl=33 ~ IP_TOS=40 IP_TTL=33
-	raw6 ~ tos = 40 ttl = 33 ~ tos=40 ttl=33 ~ IPV6_TCLASS=40 IPV6_UNICAST_HOPS=33
+	raw ~ tos = 40 ~ tos=40 ~ IP_TOS=40
+	raw6 ~ tos = 40 ~ tos=40 ~ IPV6_TCLASS=40
 	END
 }
 
@@ -317,32 +160,68 @@ option_rows() {
 	done
 }
 
-@test "a congestion control algorithm or an interface that is not there is one line with a remedy" {
+# refused_config TEXT: -t, the start and a reload refuse the config in place, with these words; what runs goes on
+refused_config() {
+	run -78 "$PREFORKD" -t -c "$CONF"
+	[[ $output == "$CONF:1: service \"a\": $1"* ]]
+	run -78 "$PREFORKD" -c "$CONF"
+	[[ $output == "$CONF:1: service \"a\": $1"* ]]
+	cp "$CONF" "$CONF.bad"
+	: >"$LOG"
+	start_with "$(service a '' '')"
+	cp "$CONF.bad" "$CONF"
+	reload_daemon
+	[ "$(log_count 'event=reload_refused error="the config has errors"')" -eq 1 ]
+	sed -n 's/.*event=config_error error="\(.*\)"$/\1/p' "$LOG" | tr -d '\134' | grep -qF "$CONF:1: service \"a\": $1"
+	answers "$(port_of a)"
+	stop_daemon
+}
+
+@test "a congestion control algorithm or an interface that is not there is refused with a remedy" {
 	service a '' 'congestion = no-such' | write_config
-	refused_start 7. 'error="socket.congestion: \\"no-such\\": No such file .*tcp_allowed_congestion_control'
+	refused_config 'socket.congestion: "no-such": No such file or directory (see sysctl net.ipv4.tcp_allowed_congestion_'
 	service a '' 'bind_device = no-such0' | write_config
-	refused_start 71 'error="socket.bind_device: \\"no-such0\\": No such device \(see ip link\)"'
-	service a 'type = dgram address = "*"' 'multicast { group = "239.255.42.99" interface = no-such0 }' | write_config
-	refused_start 71 'error="socket.multicast: No such device \(.*ip link'
+	refused_config 'socket.bind_device: "no-such0": No such device (see ip link)'
+}
+
+@test "an interface that is not there for a multicast group is one line of the start, and a warning of a reload" {
+	local keys='type = dgram address = "*"' group='multicast { group = "239.255.42.99" interface = no-such0 }'
+	need_sockopt
+	service a "$keys" "$group" | write_config
+	refused_start 71 'error="socket.multicast[.a-z]*: No such device \(.*ip link'
+	start_with "$(service a "$keys" '')"
+	reload_with "$(service a "$keys" "$group receive_buffer = 50K" 2)"
+	log_has 'level=warning .*event=listener_not_adjusted service=a error="socket.multicast[.a-z]*: No such device'
+	[ "$(log_count 'event=listener_not_adjusted')" -eq 1 ]
+	# the rest of the config is in force
+	wait_for 5 "2 workers" n_workers_is 2
+	has "$MASTER" "$(address_of a)" SO_RCVBUF=102400
+	"$TEST_BIN/dgram" "127.0.0.1:$(port_of a)" hello
+	reload_with "$(service a "$keys" '')"
+	[ "$(log_count 'event=listener_not_adjusted')" -eq 1 ]
+}
+
+# a master without the capabilities that options take
+without_rights() {
+	local rights=-net_admin,-net_raw
+	local without=(setpriv "--bounding-set=$rights" "--inh-caps=$rights")
+	if [ "$(id -u)" -eq 0 ]; then
+		"${without[@]}" true || strict_skip "kernel: no right to give up capabilities"
+		behind "${without[@]}"
+	fi
 }
 
 @test "an option that the master has no right to set is refused with the right that is missing" {
-	local without=(setpriv --bounding-set=-net_admin,-net_raw --inh-caps=-net_admin,-net_raw) row
-	[ "$(id -u)" -eq 0 ] || without=()
-	"${without[@]}" true || strict_skip "kernel: no right to give up capabilities"
-	for row in 'mark = 1 ~ it takes CAP_NET_ADMIN or CAP_NET_RAW' \
-		'transparent = true ~ it takes CAP_NET_ADMIN or CAP_NET_RAW' 'priority = 7 ~ above 6 it takes CAP_NET_ADMIN'; do
-		echo "$row"
-		service a '' "${row% ~ *}" | write_config
-		"${without[@]}" "$PREFORKD" -c "$CONF" -t
-		run -77 "${without[@]}" "$PREFORKD" -c "$CONF"
-		[[ $output == *"event=listen_failed service=a "*"error=\"socket.${row%% *}: "*"Operation not permitted (${row#* ~ })\""* ]]
-	done
-	service a '' 'priority = 6' | write_config
-	"${without[@]}" "$PREFORKD" -c "$CONF" >>"$LOG" 2>&1 3>&- &
-	MASTER=$!
-	wait_for 20 "event=ready" daemon_is_ready_or_gone
-	log_has 'event=listening service=a .*priority=6'
+	without_rights
+	service a '' 'mark = 1' | write_config
+	refused_config 'socket.mark: 1: Operation not permitted (it takes CAP_NET_ADMIN or CAP_NET_RAW)'
+	service a 'type = dgram' 'transparent = true' | write_config
+	refused_config 'socket.transparent: 1: Operation not permitted (it takes CAP_NET_ADMIN or CAP_NET_RAW)'
+	service a 'type = dgram' 'priority = 7' | write_config
+	refused_config 'socket.priority: 7: Operation not permitted (above 6 it takes CAP_NET_ADMIN)'
+	: >"$LOG"
+	start_with "$(service a 'type = dgram' 'priority = 6')"
+	[ "$(options_of a)" = priority=6 ]
 }
 
 @test "a connection has the options of its listener" {
@@ -373,9 +252,11 @@ option_rows() {
 
 @test "a connection has the priority of its listener" {
 	need_sockopt
-	start_with "$(service four '' 'priority = 5')" "$(service six 'family = inet6' 'priority = 5')"
-	inherits four SO_PRIORITY=5
+	# 6 is the most that a worker without rights can give
+	start_with "$(service four '' 'priority = 6')" "$(service six 'family = inet6' 'priority = 5')" "$(service none '' '')"
+	inherits four SO_PRIORITY=6
 	inherits six SO_PRIORITY=5
+	inherits none SO_PRIORITY=0
 }
 
 # hold_multipath PORT: a client that keeps a multipath connection open, until it is ended
@@ -394,12 +275,10 @@ hold_multipath() {
 	[ "$(cat /proc/sys/net/mptcp/enabled)" = 1 ] || strict_skip "kernel: no MPTCP"
 	service m 'protocol = mptcp' 'nodelay = true defer_accept = 3s receive_buffer = 50K send_buffer = 60000 tos = 40
 		priority = 5 keepalive { idle = 50s interval = 7s count = 3 }' | write_config
-	start_daemon_nowait
-	wait_for 20 "event=ready" daemon_is_ready_or_gone
-	if log_has 'this kernel does not have it for this protocol'; then
-		wait_daemon
+	if "$PREFORKD" -t -c "$CONF" 2>&1 | grep 'this kernel does not have it for this protocol'; then
 		strict_skip "kernel: MPTCP without some option"
 	fi
+	start_daemon
 	[ "$(options_of m)" = "$said" ]
 	has "$MASTER" "$(address_of m)" TCP_NODELAY=1 TCP_DEFER_ACCEPT=3 SO_RCVBUF=102400 SO_SNDBUF=120000 IP_TOS=40 \
 		SO_PRIORITY=5 SO_KEEPALIVE=1 TCP_KEEPIDLE=50 TCP_KEEPINTVL=7 TCP_KEEPCNT=3
@@ -410,44 +289,31 @@ hold_multipath() {
 	end_beside "$BESIDE"
 }
 
-@test "an option that the kernel does not have for a protocol refuses the start by one line" {
+@test "an option that the kernel does not have for a protocol is refused, and says so" {
 	[ "$(cat /proc/sys/net/mptcp/enabled)" = 1 ] || strict_skip "kernel: no MPTCP"
-	service m 'protocol = mptcp' 'user_timeout = 1s' | write_config
-	"$PREFORKD" -t -c "$CONF"
-	start_daemon_nowait
-	wait_for 20 "event=ready" daemon_is_ready_or_gone
-	log_lacks 'event=ready' || strict_skip "kernel: MPTCP has even this option"
-	wait_daemon
-	[ "$DAEMON_STATUS" -eq 71 ]
-	log_has 'event=listen_failed .*error="socket.user_timeout: 1000: .*this kernel does not have it for this protocol'
+	service a 'protocol = mptcp' 'user_timeout = 1s' | write_config
+	! "$PREFORKD" -t -c "$CONF" || strict_skip "kernel: MPTCP has even this option"
+	refused_config 'socket.user_timeout: 1000: Operation not supported (this kernel does not have it for this protocol)'
 }
 
 @test "v6only is what the kernel has, from the default to what is written, and what the listening line says" {
 	need_sockopt
-	start_with "$(service default 'family = inet6' '')" "$(service yes 'family = inet6' 'v6only = true')" \
-		"$(service no 'family = inet6' 'v6only = false')" "$(service udp 'family = inet6 type = dgram' 'v6only = false')"
+	# (the kernel sets it for an address that is one)
+	start_with "$(service default 'family = inet6 address = "*"' '')" \
+		"$(service yes 'family = inet6 address = "*"' 'v6only = true')" \
+		"$(service no 'family = inet6 address = "*"' 'v6only = false')" \
+		"$(service udp 'family = inet6 type = dgram address = "*"' 'v6only = false')"
 	has "$MASTER" "$(address_of default)" IPV6_V6ONLY=1
 	has "$MASTER" "$(address_of yes)" IPV6_V6ONLY=1
 	has "$MASTER" "$(address_of no)" IPV6_V6ONLY=0
 	has "$MASTER" "$(address_of udp)" IPV6_V6ONLY=0
-	[ "$(options_of no)" = v6only=false ]
-	[ "$(options_of udp)" = v6only=false ]
 }
 
-@test "what a kernel grants in part only is a warning with both numbers, and the service starts" {
-	local name most
-	need_sockopt
-	start_with "$(service tcp '' 'receive_buffer = 1G')" "$(service udp 'type = dgram' 'send_buffer = 1G')" \
-		"$(service small 'type = dgram' 'receive_buffer = 20000 send_buffer = 20000')"
-	most=$(cat /proc/sys/net/core/rmem_max)
-	((most < 1 << 30)) || strict_skip "kernel: net.core.rmem_max is as large as can be"
-	log_has "level=warning .*event=option_short service=tcp error=\"socket.receive_buffer: 1073741824 asked, $most granted \(.*net.core.rmem_max"
-	has "$MASTER" "$(address_of tcp)" "SO_RCVBUF=$((2 * most))"
-	most=$(cat /proc/sys/net/core/wmem_max)
-	log_has "event=option_short service=udp error=\"socket.send_buffer: 1073741824 asked, $most granted \(.*net.core.wmem_max"
-	has "$MASTER" "$(address_of udp)" "SO_SNDBUF=$((2 * most))"
-	[ "$(log_count event=option_short)" -eq 2 ]
-	answers "$(port_of tcp)"
+@test "the listening line says what v6only became, when it is written" {
+	start_with "$(service default 'family = inet6 address = "*"' '')" \
+		"$(service no 'family = inet6 address = "*"' 'v6only = false')"
+	[ -z "$(options_of default)" ]
+	[ "$(options_of no)" = v6only=false ]
 }
 
 # warns REGEX: -t says it and is content; and so does the start, in its log
@@ -456,26 +322,47 @@ warns() {
 	grep -Eq "^$CONF:1: warning: service \"a\": $1" <<<"$output"
 	: >"$LOG"
 	start_daemon
-	# of the log, quotes are escaped
-	[ "$(sed -n 's/.* level=warning .*event=config_warning text="\(.*\)"$/\1/p' "$LOG" | tr -d '\\')" = \
+	# in the log, quotes are escaped, by a backslash (octal 134)
+	[ "$(sed -n 's/.* level=warning .*event=config_warning text="\(.*\)"$/\1/p' "$LOG" | tr -d '\134')" = \
 		"$(grep warning: <<<"$output")" ]
 }
 
 does_not_warn() {
 	run -0 "$PREFORKD" -t -c "$CONF"
-	[ "$output" = "$CONF: OK (1 services)" ]
+	[ "$output" = "$CONF: OK (1 service)" ]
 	: >"$LOG"
 	start_daemon
 	log_lacks 'event=config_warning'
 }
 
+@test "what the kernel grants in part only is a warning with both numbers, and the service starts" {
+	local most key
+	need_sockopt
+	declare -A limit=([receive_buffer]=rmem_max [send_buffer]=wmem_max)
+	declare -A option=([receive_buffer]=SO_RCVBUF [send_buffer]=SO_SNDBUF)
+	for key in receive_buffer send_buffer; do
+		most=$(cat "/proc/sys/net/core/${limit[$key]}")
+		((most < 1 << 30)) || strict_skip "kernel: net.core.${limit[$key]} is as large as can be"
+		for kind in '' 'family = inet6 type = dgram'; do
+			service a "$kind" "$key = 1G" | write_config
+			warns "socket.$key: 1073741824 asked, $most granted \(raise sysctl net.core.${limit[$key]}\)"
+			has "$MASTER" "$(address_of a)" "${option[$key]}=$((2 * most))"
+			[ "$(options_of a)" = "$key=$most" ]
+			stop_daemon
+		done
+	done
+	# less than the default is no reason to warn, nor is the most
+	service a 'type = dgram' "receive_buffer = 20000 send_buffer = $most" | write_config
+	does_not_warn
+}
+
 @test "a backlog that is larger than the system allows warns, and the kernel has what it allows" {
-	new_net
-	serve_inside
-	set_sysctl core/somaxconn 100
+	need_networks
+	own_network
+	set_sysctl net/core/somaxconn 100
 	service a '' 'backlog = 101' | write_config
 	warns 'socket.backlog: 101 is more than the system allows: 100 \(net.core.somaxconn\)'
-	[ "$(inside ss -Hltn | awk '{ print $3 }')" -eq 100 ]
+	[ "$(net ss -Hltn | awk '{ print $3 }')" -eq 100 ]
 	# also at a reload
 	reload_daemon
 	[ "$(log_count 'event=config_warning')" -eq 2 ]
@@ -483,29 +370,28 @@ does_not_warn() {
 	for backlog in 100 7 somaxconn; do
 		service a '' "backlog = $backlog" | write_config
 		does_not_warn
-		[ "$(inside ss -Hltn | awk '{ print $3 }')" -eq "${backlog/somaxconn/100}" ]
+		[ "$(net ss -Hltn | awk '{ print $3 }')" -eq "${backlog/somaxconn/100}" ]
 		stop_daemon
 	done
 }
 
 @test "fastopen warns while the sysctl keeps servers from it, and what the system cuts is said" {
-	new_net
-	serve_inside
+	need_networks
+	own_network
 	service a '' 'fastopen = 10' | write_config
 	for value in 0 1; do
-		set_sysctl ipv4/tcp_fastopen $value
+		set_sysctl net/ipv4/tcp_fastopen $value
 		warns 'socket.fastopen: is switched off for servers \(sysctl net.ipv4.tcp_fastopen=3\)'
 		stop_daemon
 	done
 	for value in 2 3; do
-		set_sysctl ipv4/tcp_fastopen $value
+		set_sysctl net/ipv4/tcp_fastopen $value
 		does_not_warn
 		stop_daemon
 	done
-	set_sysctl core/somaxconn 100
+	set_sysctl net/core/somaxconn 100
 	service a '' 'fastopen = 101' | write_config
-	does_not_warn
-	log_has 'event=option_short service=a error="socket.fastopen: 101 asked, 100 granted \(.*net.core.somaxconn'
+	warns 'socket.fastopen: 101 asked, 100 granted \(raise sysctl net.core.somaxconn\)'
 	[ "$(options_of a)" = fastopen=100 ]
 }
 
@@ -518,22 +404,253 @@ does_not_warn() {
 }
 
 @test "defer_accept lets a worker sleep until the client has spoken, or the time is over" {
-	start_with "$(service plain '' '')" "$(service deferred '' 'defer_accept = 1s')"
+	start_with "$(service plain '' '')" "$(service defer '' 'defer_accept = 1s')"
 	exec 8<>"/dev/tcp/127.0.0.1/$(port_of plain)"
 	wait_for 5 "a worker that waits for the client" busy_worker plain
-	exec 9<>"/dev/tcp/127.0.0.1/$(port_of deferred)"
+	exec 9<>"/dev/tcp/127.0.0.1/$(port_of defer)"
 	# to the client it is established, to the server not yet
-	[ -n "$(ss -Htn state established "dport = :$(port_of deferred)")" ]
-	[ -n "$(ss -Htn state syn-recv "sport = :$(port_of deferred)")" ]
-	run ! busy_worker deferred
+	[ -n "$(ss -Htn state established "dport = :$(port_of defer)")" ]
+	[ -n "$(ss -Htn state syn-recv "sport = :$(port_of defer)")" ]
+	run ! busy_worker defer
 	serve_on 9
-	busy_worker deferred
+	busy_worker defer
 	release 9
 	# who never speaks is accepted in the end, since the service could be the one that speaks first
-	exec 9<>"/dev/tcp/127.0.0.1/$(port_of deferred)"
-	run ! busy_worker deferred
-	wait_for 10 "a worker that waits for the client" busy_worker deferred
+	exec 9<>"/dev/tcp/127.0.0.1/$(port_of defer)"
+	run ! busy_worker defer
+	wait_for 10 "a worker that waits for the client" busy_worker defer
 	serve_on 9
 	release 8
 	release 9
+}
+
+# ---- reload ----
+
+# options_with WHICH: services, with the options if WHICH is "with"
+options_with() {
+	local tcp='' udp='' unix='' inet='' prio=''
+	if [ "$1" = with ]; then
+		inet='receive_buffer = 50K send_buffer = 60000 tos = 40 bind_device = lo'
+		tcp="$inet ttl = 33 nodelay = true defer_accept = 3s fastopen = 16 user_timeout = 1500ms backlog = 7
+			congestion = reno keepalive { idle = 50s interval = 7s count = 3 }"
+		udp=$inet
+		unix='send_buffer = 60000 passcred = true'
+		prio='priority = 5'
+	fi
+	service four '' "$tcp"
+	service six 'family = inet6' "$tcp"
+	service udp 'type = dgram address = "*"' "$udp ${udp:+broadcast = true}"
+	service udp6 'family = inet6 type = dgram' "$udp"
+	service unix "family = unix type = dgram path = \"$ABSTRACT\"" "$unix"
+	service prio '' "$prio"
+}
+
+kernel_inet=(SO_RCVBUF=102400 SO_SNDBUF=120000 'SO_BINDTODEVICE="lo"')
+kernel_tcp=(TCP_NODELAY=1 TCP_USER_TIMEOUT=1500 TCP_CONGESTION=reno SO_KEEPALIVE=1 TCP_KEEPIDLE=50 TCP_KEEPINTVL=7
+	TCP_KEEPCNT=3)
+
+kernel_has_options() {
+	has "$MASTER" "$(address_of four)" "${kernel_inet[@]}" "${kernel_tcp[@]}" TCP_DEFER_ACCEPT=3 TCP_FASTOPEN=16 \
+		IP_TOS=40 IP_TTL=33
+	has "$MASTER" "$(address_of six)" "${kernel_inet[@]}" "${kernel_tcp[@]}" TCP_DEFER_ACCEPT=3 TCP_FASTOPEN=16 \
+		IPV6_TCLASS=40 IPV6_UNICAST_HOPS=33
+	has "$MASTER" "$(address_of udp)" "${kernel_inet[@]}" IP_TOS=40 SO_BROADCAST=1
+	has "$MASTER" "$(address_of udp6)" "${kernel_inet[@]}" IPV6_TCLASS=40
+	has "$MASTER" "$(address_of unix)" SO_SNDBUF=120000 SO_PASSCRED=1
+	has "$MASTER" "$(address_of prio)" SO_PRIORITY=5
+	[ "$(ss -Hltn "sport = :$(port_of four)" | awk '{ print $3 }')" -eq 7 ]
+}
+
+# kernel_values: all that the kernel has of all services, one line each
+kernel_values() {
+	local inet=(SO_RCVBUF SO_SNDBUF SO_BINDTODEVICE SO_PRIORITY SO_BROADCAST SO_REUSEPORT IP_TOS IP_TTL)
+	local tcp=(TCP_NODELAY TCP_DEFER_ACCEPT TCP_FASTOPEN TCP_USER_TIMEOUT TCP_CONGESTION SO_KEEPALIVE TCP_KEEPIDLE
+		TCP_KEEPINTVL TCP_KEEPCNT)
+	local inet6=(IPV6_TCLASS IPV6_UNICAST_HOPS IPV6_V6ONLY)
+	"$TEST_BIN/sockopt" "$MASTER" "$(address_of four)" "${inet[@]}" "${tcp[@]}"
+	"$TEST_BIN/sockopt" "$MASTER" "$(address_of six)" "${inet[@]}" "${tcp[@]}" "${inet6[@]}"
+	"$TEST_BIN/sockopt" "$MASTER" "$(address_of udp)" "${inet[@]}"
+	"$TEST_BIN/sockopt" "$MASTER" "$(address_of udp6)" "${inet[@]}" "${inet6[@]}"
+	"$TEST_BIN/sockopt" "$MASTER" "$(address_of unix)" SO_SNDBUF SO_PASSCRED
+	"$TEST_BIN/sockopt" "$MASTER" "$(address_of prio)" SO_PRIORITY
+	ss -Hltn "sport = :$(port_of four)" | awk '{ print $3 }'
+}
+
+inodes() {
+	local name
+	for name in four six udp udp6 unix prio; do
+		inode_of "$name"
+	done
+}
+
+@test "a reload sets the options on the open sockets, and takes them back, and loses nobody" {
+	local before inodes
+	need_sockopt
+	start_with "$(options_with none)"
+	before=$(kernel_values)
+	inodes=$(inodes)
+	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -p "$(port_of four)" -c 4 -n 2000
+	for _ in 1 2; do
+		reload_with "$(options_with with)"
+		kernel_has_options
+		reload_with "$(options_with none)"
+		diff <(echo "$before") <(kernel_values)
+	done
+	reload_with "$(options_with with)"
+	inherits four "${kernel_inet[@]}" "${kernel_tcp[@]}" IP_TTL=33
+	inherits six "${kernel_inet[@]}" "${kernel_tcp[@]}" IPV6_UNICAST_HOPS=33
+	[ "$(inodes)" = "$inodes" ]
+	log_lacks 'event=(listener_not_adjusted|config_warning .* asked|listener_closed)'
+	wait_for 20 "the clients" process_gone "$BESIDE"
+	grep -q '^connections=2000 ok=2000 ' "$BATS_TEST_TMPDIR/load"
+	stop_daemon
+	[ "$DAEMON_STATUS" -eq 0 ]
+}
+
+@test "options that were there from the start go back to what the kernel does by itself" {
+	local before
+	need_sockopt
+	start_with "$(options_with none)"
+	before=$(kernel_values)
+	stop_daemon
+	: >"$LOG"
+	start_with "$(options_with with)"
+	kernel_has_options
+	reload_with "$(options_with none)"
+	diff <(echo "$before") <(kernel_values)
+	log_lacks 'event=listener_not_adjusted'
+}
+
+@test "a buffer that goes back to the default is the kernel's to size again" {
+	need_sockopt
+	start_with "$(service a '' '')"
+	has "$MASTER" "$(address_of a)" SO_BUF_LOCK=0 || strict_skip "kernel: no SO_BUF_LOCK"
+	reload_with "$(service a '' 'receive_buffer = 50K send_buffer = 50K')"
+	has "$MASTER" "$(address_of a)" SO_BUF_LOCK=3
+	reload_with "$(service a '' '')"
+	has "$MASTER" "$(address_of a)" SO_BUF_LOCK=0
+}
+
+@test "priority and tos, which sets a priority as well, come and go in any order" {
+	local was now
+	need_sockopt
+	# at 5 the written one, at 6 that of tos = 16, at 0 none
+	declare -A written=([0]='' [5]='priority = 5' [6]='tos = 16' [both]='tos = 16 priority = 5')
+	for was in 0 5 6 both; do
+		: >"$LOG"
+		start_with "$(service a '' "${written[$was]}")"
+		for now in both 0 6 both 5 6 5 both 6 0; do
+			echo "from $was to $now"
+			reload_with "$(service a '' "${written[$now]}")"
+			has "$MASTER" "$(address_of a)" "SO_PRIORITY=${now/both/5}"
+			was=$now
+		done
+		stop_daemon
+	done
+}
+
+@test "a TTL that is taken out of the config leaves the mark of datagrams, not the system's TTL" {
+	need_sockopt
+	for kind in 'type = dgram' 'family = inet6 type = dgram address = "*"'; do
+		: >"$LOG"
+		start_with "$(service a "$kind" 'ttl = 33')" "$(service b "$kind" '')"
+		has "$MASTER" "$(address_of a)" IP_TTL=33
+		has "$MASTER" "$(address_of b)" IP_TTL=200
+		reload_with "$(service a "$kind" '')" "$(service b "$kind" 'ttl = 34')"
+		has "$MASTER" "$(address_of b)" IP_TTL=34
+		[[ $kind != *inet6* ]] || has "$MASTER" "$(address_of b)" IPV6_UNICAST_HOPS=34
+		has "$MASTER" "$(address_of a)" IP_TTL=200
+		[[ $kind != *inet6* ]] || has "$MASTER" "$(address_of a)" IPV6_UNICAST_HOPS=200
+		reload_with "$(service a "$kind" '')" "$(service b "$kind" '')"
+		has "$MASTER" "$(address_of b)" IP_TTL=200
+		[[ $kind != *inet6* ]] || has "$MASTER" "$(address_of b)" IPV6_UNICAST_HOPS=200
+		stop_daemon
+	done
+}
+
+@test "what only a new socket can have warns at a reload, changes nothing, and is content when it is taken back" {
+	local key said n=0
+	need_sockopt
+	start_with "$(service a 'family = inet6 address = "*"' '')"
+	for key in 'v6only = false' 'freebind = true' 'transparent = true' 'reuse_port = yes'; do
+		echo "$key"
+		reload_with "$(service a 'family = inet6 address = "*"' "$key")"
+		said="event=listener_not_adjusted service=a error=\"socket.${key%% *}: cannot change \(restart preforkd\)\"$"
+		[ "$(log_count "level=warning .*$said")" -eq 1 ]
+		[ "$(log_count 'event=listener_not_adjusted')" -eq "$((++n))" ]
+		has "$MASTER" "$(address_of a)" IPV6_V6ONLY=1 IPV6_FREEBIND=0 IPV6_TRANSPARENT=0 SO_REUSEPORT=0
+		answers "$(port_of a)" ::1
+		reload_with "$(service a 'family = inet6 address = "*"' '')"
+		[ "$(log_count 'event=listener_not_adjusted')" -eq "$n" ]
+	done
+	# an option that can change does so, all the same
+	reload_with "$(service a 'family = inet6 address = "*"' 'v6only = false ttl = 33')"
+	has "$MASTER" "$(address_of a)" IPV6_V6ONLY=1 IPV6_UNICAST_HOPS=33
+	# and so it does after a restart
+	stop_daemon
+	: >"$LOG"
+	start_daemon
+	has "$MASTER" "$(address_of a)" IPV6_V6ONLY=0 IPV6_UNICAST_HOPS=33
+}
+
+# ---- unix ----
+
+@test "passcred: requests still are answered, whoever sends them" {
+	start_with "$(service a "family = unix type = dgram path = \"$BATS_TEST_TMPDIR/sock\"" 'passcred = true')" \
+		"$(service b "family = unix type = dgram path = \"$ABSTRACT\"" 'passcred = true')"
+	# the kernel fills in the client's credentials, which no answer may carry
+	"$TEST_BIN/dgram" -f "$ABSTRACT-client" "$BATS_TEST_TMPDIR/sock" hello
+	"$TEST_BIN/dgram" -f "$ABSTRACT-client" "$ABSTRACT" hello
+	stop_daemon
+	account_is a accepted=1 served=1 failed=0
+	account_is b accepted=1 served=1 failed=0
+}
+
+@test "directory_mode makes the directories that are missing, with just this mode, and touches no other" {
+	local mask mode dir
+	for mask in 000 022 077 0777; do
+		for mode in 755 700 711; do
+			dir=$BATS_TEST_TMPDIR/$mask-$mode
+			mkdir "$dir"
+			chmod 751 "$dir"
+			service a "family = unix path = \"$dir/one/two//three/sock\"" "directory_mode = 0$mode" >"$CONF.$mask.$mode"
+			: >"$LOG"
+			umask "$mask"
+			CONF=$CONF.$mask.$mode start_daemon
+			umask 022
+			[ "$(stat -c %a "$dir" "$dir/one" "$dir/one/two" "$dir/one/two/three" | tr '\n' ' ')" = "751 $mode $mode $mode " ]
+			[ "$(stat -c '%a %F' "$dir/one/two/three/sock")" = '660 socket' ]
+			[ "$(socat -t 5 - "UNIX-CONNECT:$dir/one/two/three/sock" <<<hello)" = hello ]
+			stop_daemon
+			# what is there is there
+			chmod 750 "$dir/one"
+			: >"$LOG"
+			CONF=$CONF.$mask.$mode start_daemon
+			[ "$(stat -c %a "$dir/one" "$dir/one/two" | tr '\n' ' ')" = "750 $mode " ]
+			stop_daemon
+		done
+	done
+}
+
+@test "without directory_mode no directory is made, and a path that cannot be is refused" {
+	local dir=$BATS_TEST_TMPDIR/dir
+	service a "family = unix path = \"$dir/sock\"" '' | write_config
+	refused_start 73 'No such file or directory \(.*directory_mode'
+	[ ! -e "$dir" ]
+	echo precious >"$dir"
+	service a "family = unix path = \"$dir/one/sock\"" 'directory_mode = 0755' | write_config
+	refused_start 73 'Not a directory'
+	[ "$(cat "$dir")" = precious ]
+	rm "$dir"
+	# -t makes nothing
+	run -0 "$PREFORKD" -t -c "$CONF"
+	[ ! -e "$dir" ]
+}
+
+@test "directory_mode holds for a service that a reload adds" {
+	local dir=$BATS_TEST_TMPDIR/dir
+	start_with "$(service a '' '')"
+	reload_with "$(service a '' '')" "$(service b "family = unix path = \"$dir/sock\"" 'directory_mode = 0711')"
+	[ "$(stat -c %a "$dir")" = 711 ]
+	[ "$(socat -t 5 - "UNIX-CONNECT:$dir/sock" <<<hello)" = hello ]
 }

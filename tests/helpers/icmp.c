@@ -5,9 +5,9 @@
  *	     [-H TTL] [-I INTERFACE] [-r COUNT] TO
  *
  * Without options an echo request to TO, from TO. DATA ("hello") follows the header; -l makes the message LENGTH bytes
- * long, which cuts it off or repeats its data. -b spoils the checksum, which is right otherwise, wherever there is room for
- * it. -f sends fragments of SIZE bytes (a multiple of 8), -1 only the first of them. -o puts WORDS times four bytes of
- * options into the IPv4 header. -H is the TTL or hop limit (64). -r sends it COUNT times.
+ * long, which cuts it off or repeats its data. -b spoils the checksum, which is right otherwise, wherever there is room
+ * for it. -f sends fragments of SIZE bytes (a multiple of 8), -1 only the first of them. -o puts WORDS times four bytes
+ * of options into the IPv4 header. -H is the TTL or hop limit (64). -r sends it COUNT times.
  */
 #include <arpa/inet.h>
 #include <err.h>

@@ -30,6 +30,11 @@
 
 #define EXIT_NOT_ALLOWED 77
 
+#ifndef SO_BUF_LOCK
+/* since Linux 5.14: which size is fixed, 1 that of the send buffer, 2 that of the other */
+#define SO_BUF_LOCK 72
+#endif
+
 union address {
 	struct sockaddr any;
 	struct sockaddr_in in;
@@ -51,6 +56,7 @@ static const struct {
 	OPTION(SOL_SOCKET, SO_ACCEPTCONN),
 	OPTION(SOL_SOCKET, SO_BINDTODEVICE),
 	OPTION(SOL_SOCKET, SO_BROADCAST),
+	OPTION(SOL_SOCKET, SO_BUF_LOCK),
 	OPTION(SOL_SOCKET, SO_KEEPALIVE),
 	OPTION(SOL_SOCKET, SO_MARK),
 	OPTION(SOL_SOCKET, SO_PASSCRED),

@@ -4,6 +4,7 @@
 
 # Words before a command that shall run in the namespace; none as long as there is none.
 NET=()
+BEHIND=()
 
 net() {
 	"${NET[@]}" "$@"
@@ -18,8 +19,8 @@ need_networks() {
 	can_make_networks || strict_skip "kernel: no network namespaces"
 }
 
-# own_network: from now on NET and PREFORKD are in a new one, whose loopback is up. It is fd00::2, too: a raw socket that
-# sends to its own address gets that itself.
+# own_network: from now on NET and PREFORKD are in a new one, whose loopback is up. It is fd00::2, too: a raw socket
+# that sends to its own address gets that itself.
 own_network() {
 	new_network
 	NET=("${NEW_NET[@]}")
@@ -41,13 +42,14 @@ is_elsewhere() {
 	[ "$(readlink "/proc/$1/ns/net")" != "$(readlink "/proc/$BASHPID/ns/net")" ]
 }
 
-# behind WORD...: PREFORKD is run by these words from now on. They exec it, so it keeps the pid.
+# behind WORD...: PREFORKD is run by these words, too, from now on. They exec it, so it keeps the pid. PROGRAM is it
+# without any of them.
 behind() {
-	local script
-	script=$(mktemp "$BATS_TEST_TMPDIR/behind.XXXXXX")
-	printf '#!/bin/sh\nexec %s"$@"\n' "$(printf '%q ' "$@" "$PREFORKD")" >"$script"
-	chmod 755 "$script"
-	PREFORKD=$script
+	PROGRAM=${PROGRAM:-$PREFORKD}
+	BEHIND+=("$@")
+	PREFORKD=$BATS_TEST_TMPDIR/behind.${#BEHIND[@]}
+	printf '#!/bin/sh\nexec %s"$@"\n' "$(printf '%q ' "${BEHIND[@]}" "$PROGRAM")" >"$PREFORKD"
+	chmod 755 "$PREFORKD"
 }
 
 # set_sysctl NAME VALUE: in the namespace; NAME with slashes
@@ -62,8 +64,10 @@ ignore_pings() {
 	set_sysctl net/ipv6/icmp/echo_ignore_all "${1:-1}"
 }
 
-# counter NAME: what the kernel of the namespace counted, by its name in /proc/net/netstat, snmp or snmp6; 0 if it has none
+# counter NAME: what the kernel of the namespace counted, by its name in /proc/net/netstat, snmp or snmp6; 0 if there is
+# none
 counter() {
+	# shellcheck disable=SC2016  # the fields are awk's
 	net awk -v "name=$1" '
 		FILENAME ~ /snmp6$/ { if ($1 == name) value = $2; next }
 		# two lines with the same first word: names, then values

@@ -263,7 +263,7 @@ static void test_no_group(const struct way *way)
 	int fd = socket(way->family, way->type, way->protocol);
 
 	CHECK(datagram_join(fd, &none, &error) == 0);
-	CHECK(datagram_leave(fd, &none, &error) == 0);
+	datagram_leave(fd, &none);
 	CHECK_TEXT(buf, "", "no error");
 	close(fd);
 }
@@ -284,8 +284,31 @@ static void test_no_interface(const struct way *way)
 	errno = 0;
 	CHECK(datagram_join(fd, &group, &error) == -1);
 	CHECK_NUMBER(errno, ENODEV, way->name);
-	CHECK(strstr(buf, "socket.multicast: ") == buf && strstr(buf, "ip link") != NULL);
+	CHECK(strstr(buf, "socket.multicast.group: ") == buf && strstr(buf, "ip link") != NULL);
 	close(fd);
+}
+
+static void test_broadcast(void)
+{
+	static const struct {
+		int family;
+		const char *host;
+		bool expected;
+	} rows[] = {
+		{ AF_INET, "255.255.255.255", true }, { AF_INET, "127.255.255.255", true },
+		{ AF_INET, "127.0.0.1", false },      { AF_INET, "0.0.0.0", false },
+		{ AF_INET, "239.1.2.3", false },      { AF_INET6, "::1", false },
+		{ AF_INET6, "ff02::1", false },	      { AF_INET6, "::ffff:255.255.255.255", false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		union address a = loopback(rows[i].family);
+		void *at = rows[i].family == AF_INET ? (void *)&a.in.sin_addr : &a.in6.sin6_addr;
+
+		CHECK(inet_pton(rows[i].family, rows[i].host, at) == 1);
+		CHECK_NUMBER(datagram_is_broadcast(&a.any, length_of(&a)), rows[i].expected,
+			     rows[i].host);
+	}
 }
 
 static void test_errors(void)
@@ -309,6 +332,7 @@ int main(void)
 		test_no_group(way);
 		test_no_interface(way);
 	}
+	test_broadcast();
 	test_errors();
 	return unit_end();
 }

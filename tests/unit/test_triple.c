@@ -209,6 +209,9 @@ static void test_sentences(void)
 		  "protocol 6 does not go with family inet6 and type dgram; these do: udp, udplite, ipv6-icmp" },
 		{ AF_INET, SOCK_DGRAM, IPPROTO_ICMPV6,
 		  "protocol 58 does not go with family inet and type dgram; these do: udp, udplite, icmp" },
+		/* no type of the table */
+		{ AF_INET, SOCK_PACKET, 0,
+		  "family inet has no type unknown; it has: stream, dgram, seqpacket, raw" },
 		{ AF_INET, SOCK_SEQPACKET, IPPROTO_TCP,
 		  "protocol 6 does not go with family inet and type seqpacket; these do: sctp" },
 	};
