@@ -334,6 +334,32 @@ all_are_served_after_refusal() {
 	[ "$(net ss -Hltn "sport = :$(port_of a)" | wc -l)" -eq 6 ]
 }
 
+# n_answers ADDRESS: to one request from the other end
+n_answers() {
+	client "$TEST_BIN/dgram" -c 1 "$1" hello >"$BATS_TEST_TMPDIR/answer"
+	stop_daemon
+	account_of a served
+}
+
+@test "a request to a group or to a broadcast address is not answered by each worker" {
+	local option to keys='type = dgram address = "*" port = 4001'
+	two_networks
+	for option in 'broadcast = true' 'multicast { group = "239.1.2.3" interface = v0 }'; do
+		to=10.9.0.255
+		[[ $option != multicast* ]] || to=239.1.2.3
+		each 3 "$keys" "$option" | write_config
+		# who refuses this is right as well
+		if "$PREFORKD" -t -c "$CONF"; then
+			: >"$LOG"
+			start_daemon
+			[ "$(n_answers "$to:4001")" -eq 1 ]
+		else
+			run -78 "$PREFORKD" -t -c "$CONF"
+			[[ $output == *'service "a": socket.'* ]]
+		fi
+	done
+}
+
 @test "a backlog and a buffer are each socket's own" {
 	need_sockopt
 	start_with "$(each 3 '' 'backlog = 9 receive_buffer = 50K')"
@@ -432,7 +458,11 @@ has_signal() {
 		kill -s "$signal" "$MASTER"
 		let_go
 		wait "$client"
-		stop_daemon
+		if [ "$signal" = TERM ]; then
+			wait_daemon
+		else
+			stop_daemon
+		fi
 		account_is a accepted=1 served=1 failed=0
 	done
 }

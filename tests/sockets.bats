@@ -281,16 +281,16 @@ echoes_by_mptcp() {
 	done | write_config
 	start_daemon
 	for family in inet inet6; do
-		before=$(counter MPCapableACKRX)
+		before=$(counter MPTcpExtMPCapableACKRX)
 		echoes_by_mptcp "$family-stream-mptcp"
-		[ "$(counter MPCapableACKRX)" -eq $((before + 1)) ]
+		[ "$(counter MPTcpExtMPCapableACKRX)" -eq $((before + 1)) ]
 		nc_echoes "$family-stream-mptcp" "plain TCP"
 		# the counter means it: a service of plain TCP does not agree
 		echoes_by_mptcp "$family-stream-tcp"
-		[ "$(counter MPCapableACKRX)" -eq $((before + 1)) ]
+		[ "$(counter MPTcpExtMPCapableACKRX)" -eq $((before + 1)) ]
 		# preforkctl is a client of MPTCP
 		ctl_echoes "$family-stream-mptcp" hello
-		[ "$(counter MPCapableACKRX)" -eq $((before + 2)) ]
+		[ "$(counter MPTcpExtMPCapableACKRX)" -eq $((before + 2)) ]
 	done
 	stop_daemon
 	account_is inet-stream-mptcp accepted=3 served=3
@@ -316,7 +316,7 @@ both_ends_have_two_paths() {
 	echo one >&9
 	wait_for 5 "an echo" grep -qx one "$ANSWER"
 	wait_for 5 "a second path" both_ends_have_two_paths
-	[ "$(counter MPJoinAckRx)" -eq 1 ]
+	[ "$(counter MPTcpExtMPJoinAckRx)" -eq 1 ]
 	net ss -Htn "src 127.0.0.77 and dst $(address_of inet-stream-mptcp)" | grep -q ESTAB
 	echo two >&9
 	wait_for 5 "another echo" grep -qx two "$ANSWER"

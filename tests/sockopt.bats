@@ -521,6 +521,30 @@ inodes() {
 	log_lacks 'event=listener_not_adjusted'
 }
 
+@test "the options that need a right come and go at a reload" {
+	local kinds=('' 'family = inet6' 'type = dgram' 'type = raw protocol = 253') i
+	need_sockopt
+	need_rights
+	# rights OPTIONS: services of all kinds
+	rights() {
+		for i in "${!kinds[@]}"; do
+			service "s$i" "${kinds[i]}" "$1"
+		done
+	}
+	start_with "$(rights '')"
+	for _ in 1 2; do
+		reload_with "$(rights 'mark = 77')"
+		for i in "${!kinds[@]}"; do
+			has "$MASTER" "$(socket_of "s$i")" SO_MARK=77
+		done
+		reload_with "$(rights '')"
+		for i in "${!kinds[@]}"; do
+			has "$MASTER" "$(socket_of "s$i")" SO_MARK=0
+		done
+	done
+	log_lacks 'event=listener_not_adjusted'
+}
+
 @test "a buffer that goes back to the default is the kernel's to size again" {
 	need_sockopt
 	start_with "$(service a '' '')"

@@ -207,6 +207,11 @@ static void check_values(struct compile *compile, const struct conf_service *ser
 	if (service->socket[SOCKOPT_REUSE_PORT] == OPTION_PER_WORKER && !may_divide)
 		compile_error(compile, service, "socket.reuse_port",
 			      "per-worker is for protocols tcp, udp and udplite");
+	if (service->socket[SOCKOPT_REUSE_PORT] == OPTION_PER_WORKER &&
+	    (service->socket[SOCKOPT_BROADCAST] != 0 || spec->group.address.ss_family != AF_UNSPEC))
+		compile_error(compile, service, "socket.reuse_port",
+			      "per-worker does not go with broadcast or multicast: "
+			      "each worker would answer");
 	if (service->socket[SOCKOPT_KEEPALIVE] == 0 &&
 	    (service->socket[SOCKOPT_KEEPALIVE_INTERVAL] != 0 ||
 	     service->socket[SOCKOPT_KEEPALIVE_COUNT] != 0))

@@ -64,14 +64,13 @@ ignore_pings() {
 	set_sysctl net/ipv6/icmp/echo_ignore_all "${1:-1}"
 }
 
-# counter NAME: what the kernel of the namespace counted, by its name in /proc/net/netstat, snmp or snmp6; 0 if there is
-# none
+# counter NAME: what the kernel of the namespace has counted, by the name that nstat(8) gives it; 0 if there is none
 counter() {
 	# shellcheck disable=SC2016  # the fields are awk's
 	net awk -v "name=$1" '
 		FILENAME ~ /snmp6$/ { if ($1 == name) value = $2; next }
 		# two lines with the same first word: names, then values
 		$1 != last { last = $1; split($0, names); next }
-		{ for (i = 2; i <= NF; i++) if (names[i] == name) value = $i; last = "" }
+		{ for (i = 2; i <= NF; i++) if (substr($1, 1, length($1) - 1) names[i] == name) value = $i; last = "" }
 		END { print value + 0 }' /proc/net/netstat /proc/net/snmp /proc/net/snmp6
 }
