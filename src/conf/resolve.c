@@ -109,7 +109,8 @@ static void resolve_group(struct compile *compile, struct conf_service *service)
 			      (void *)&((struct sockaddr_in6 *)addr)->sin6_addr :
 			      (void *)&((struct sockaddr_in *)addr)->sin_addr;
 
-	if (group[0] == '\0')
+	/* of other families conf/use.c says what there is to say */
+	if (group[0] == '\0' || (service->family != AF_INET && service->family != AF_INET6))
 		return;
 	addr->ss_family = (sa_family_t)service->family;
 	if (inet_pton((int)service->family, group, where) != 1 || !address_is_multicast(addr))

@@ -236,7 +236,8 @@ static int apply_one(int fd, enum sockopt_id id, const struct sockopt_values *va
 
 static int fail_text(struct text *error, const char *key, const char *value, const char *remedy)
 {
-	int saved = errno;
+	/* ENOENT would be taken for a missing path */
+	int saved = errno == ENOENT ? EINVAL : errno;
 
 	text_addf(error, "socket.%s: \"%s\": %s (%s)", key, value, strerror(saved), remedy);
 	errno = saved;
