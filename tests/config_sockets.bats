@@ -178,7 +178,8 @@ all_options() {
 	*tcp) echo 'nodelay = true defer_accept = 5s fastopen = 5 congestion = reno user_timeout = 5s reuse_port = yes
 		keepalive { idle = 5s interval = 5s count = 5 }' ;;
 	unix*path) echo 'mode = 0600 owner = root group = root directory_mode = 0755' ;;
-	inet-dgram-udp*) echo 'broadcast = true reuse_port = per-worker' ;;
+	inet-dgram-udp*) echo 'broadcast = true reuse_port = yes' ;;
+	inet6-dgram-udp*) echo 'reuse_port = per-worker' ;;
 	esac
 	[[ $1 != inet*-@(stream|dgram|seqpacket)* ]] || echo 'ttl = 5'
 	[[ $1 != *-@(stream|seqpacket)* ]] || echo 'backlog = 5'
@@ -310,6 +311,15 @@ rows() {
 	family = inet6 type = dgram address = "ff05::1" ~ address: is a group: write it as socket { multicast { group } }
 	END
 	all_as_expected 16
+}
+
+@test "per-worker is refused where each worker would receive the same" {
+	rows <<-'END'
+	type = dgram address = "*" socket { reuse_port = per-worker broadcast = true } ~ socket.reuse_port: per-worker does not go with broadcast or multicast: each worker would answer
+	type = dgram address = "*" socket { reuse_port = per-worker multicast { group = "239.1.2.3" } } ~ socket.reuse_port: per-worker does not go with broadcast or multicast: each worker would answer
+	family = inet6 type = dgram address = "*" socket { reuse_port = per-worker multicast { group = "ff05::1" } } ~ socket.reuse_port: per-worker does not go with broadcast or multicast: each worker would answer
+	END
+	all_as_expected 3
 }
 
 @test "names that are longer than the kernel has room for are refused" {

@@ -33,11 +33,18 @@ keys_of() {
 	esac
 }
 
-# socket_of SERVICE: its address as the kernel has it; raw sockets have their protocol where others have a port
-socket_of() {
-	local protocol
-	protocol=$(sed -n "s/.*event=listening service=$1 .* type=raw protocol=\([0-9]*\) .*/:\1/p" "$LOG" | tail -n 1)
-	echo "$(address_of "$1")$protocol"
+# read_listening: what the log says of each service, in the tables SAID (options) and SOCKET (the address as the kernel
+# has it: raw sockets have their protocol where others have a port)
+read_listening() {
+	local line form='event=listening service=([^ ]+) .* type=([^ ]+) protocol=([^ ]+) address=([^ ]+)(.*)'
+	declare -gA SAID=() SOCKET=()
+	while IFS= read -r line; do
+		[[ $line =~ $form ]] || continue
+		SOCKET[${BASH_REMATCH[1]}]=${BASH_REMATCH[4]}
+		[ "${BASH_REMATCH[2]}" != raw ] || SOCKET[${BASH_REMATCH[1]}]+=:${BASH_REMATCH[3]}
+		line=${BASH_REMATCH[5]# options=\"}
+		SAID[${BASH_REMATCH[1]}]=${line%\"}
+	done <"$LOG"
 }
 
 # hold_at ADDRESS: an open connection as descriptor 9; it is being served
@@ -76,13 +83,14 @@ option_rows() {
 	done
 	start_with "${config[@]}"
 	log_lacks 'event=config_warning .* asked, '
+	read_listening
 	for i in "${!row_kinds[@]}"; do
 		echo "${row_kinds[i]}:${row_said[i]}"
-		[ " $(options_of "s$i") " = "${row_said[i]}" ] || { options_of "s$i" && return 1; }
+		[ " ${SAID[s$i]} " = "${row_said[i]}" ] || { echo "said: ${SAID[s$i]}" && return 1; }
 		# shellcheck disable=SC2086  # words
-		has "$MASTER" "$(socket_of "s$i")" ${row_kernel[i]} || return
+		has "$MASTER" "${SOCKET[s$i]}" ${row_kernel[i]} || return
 		# shellcheck disable=SC2086
-		! has "$MASTER" "$(socket_of "bare-${row_kinds[i]}")" ${row_kernel[i]} >"$BATS_TEST_TMPDIR/bare" ||
+		! has "$MASTER" "${SOCKET[bare-${row_kinds[i]}]}" ${row_kernel[i]} >"$BATS_TEST_TMPDIR/bare" ||
 			{ echo "it has this without the option as well" && return 1; }
 	done
 }
@@ -179,7 +187,7 @@ refused_config() {
 
 @test "a congestion control algorithm or an interface that is not there is refused with a remedy" {
 	service a '' 'congestion = no-such' | write_config
-	refused_config 'socket.congestion: "no-such": No such file or directory (see sysctl net.ipv4.tcp_allowed_congestion_'
+	refused_config 'socket.congestion: "no-such": Invalid argument (see sysctl net.ipv4.tcp_allowed_congestion_control'
 	service a '' 'bind_device = no-such0' | write_config
 	refused_config 'socket.bind_device: "no-such0": No such device (see ip link)'
 }
@@ -532,14 +540,15 @@ inodes() {
 		done
 	}
 	start_with "$(rights '')"
+	read_listening
 	for _ in 1 2; do
 		reload_with "$(rights 'mark = 77')"
 		for i in "${!kinds[@]}"; do
-			has "$MASTER" "$(socket_of "s$i")" SO_MARK=77
+			has "$MASTER" "${SOCKET[s$i]}" SO_MARK=77
 		done
 		reload_with "$(rights '')"
 		for i in "${!kinds[@]}"; do
-			has "$MASTER" "$(socket_of "s$i")" SO_MARK=0
+			has "$MASTER" "${SOCKET[s$i]}" SO_MARK=0
 		done
 	done
 	log_lacks 'event=listener_not_adjusted'
@@ -560,7 +569,7 @@ inodes() {
 	need_sockopt
 	# at 5 the written one, at 6 that of tos = 16, at 0 none
 	declare -A written=([0]='' [5]='priority = 5' [6]='tos = 16' [both]='tos = 16 priority = 5')
-	for was in 0 5 6 both; do
+	for was in 0 both; do
 		: >"$LOG"
 		start_with "$(service a '' "${written[$was]}")"
 		for now in both 0 6 both 5 6 5 both 6 0; do
@@ -632,8 +641,8 @@ inodes() {
 
 @test "directory_mode makes the directories that are missing, with just this mode, and touches no other" {
 	local mask mode dir
-	for mask in 000 022 077 0777; do
-		for mode in 755 700 711; do
+	for mask in 000 0777; do
+		for mode in 777 710; do
 			dir=$BATS_TEST_TMPDIR/$mask-$mode
 			mkdir "$dir"
 			chmod 751 "$dir"

@@ -96,14 +96,16 @@ from() {
 	start_with "$(service four "$four" 'multicast { group = "239.1.2.3" interface = v0 }')" \
 		"$(service six "$six" 'multicast { group = "ff05::4242" interface = v0 }')" \
 		"$(service auto 'type = dgram address = "*" port = 4003' 'multicast { group = "239.1.2.4" }')" \
+		"$(service lo "${four/4001/4006}" 'multicast { group = "239.1.2.6" interface = lo }')" \
 		"$(service none "${four/4001/4004}" '')" "$(service none6 "${six/4002/4005}" '')"
 	net ip maddr show dev v0 | grep -Eq 'inet +239\.1\.2\.3$'
 	net ip maddr show dev v0 | grep -Eq 'inet6 ff05::4242$'
+	net ip maddr show dev lo | grep -Eq 'inet +239\.1\.2\.6$'
 	[ "$(from 239.1.2.3:4001)" = 10.9.0.1 ]
 	[[ $(from '[ff05::4242]:4002') =~ ^\[fd00:9::[13]\]$ ]]
 	[ "$(from 10.9.0.3:4001)" = 10.9.0.3 ]
 	# others' groups are not ours, though the host receives them
-	no_answer_to 239.1.2.3:4004 '[ff05::4242]:4005' 239.1.2.3:4003 239.1.2.4:4001
+	no_answer_to 239.1.2.3:4004 '[ff05::4242]:4005' 239.1.2.3:4003 239.1.2.4:4001 239.1.2.6:4006
 	from 10.9.0.1:4004
 	from '[fd00:9::1]:4005'
 
