@@ -275,20 +275,28 @@ rows() {
 }
 
 @test "addresses of vsock and tipc that are none are refused" {
-	local address no_tipc='is not TYPE:LOWER-UPPER or TYPE:INSTANCE with TYPE from 64 on'
-	{
-		for address in guest '' -1 4294967296 1.2.3.4 0x2 01 '2 ' ANY local; do
-			echo "family = vsock address = \"$address\" ~ address: \"$address\" is none of any, localhost, host, and no CID"
-		done
-		for address in localhost '' 100 100: :1 63:1 0:0 100:5-4 100:1- 100:-1 100:1-2-3 4294967296:1 100:4294967296 \
-			100:1-4294967296 ' 100:1' '100:1 ' '100: 1' 100:1x 0100:1 100:01 100:1-02 a:b 100,1 +100:1 100:1:2 \
-			99999999999999999:1; do
-			echo "family = tipc type = rdm address = \"$address\" ~ address: \"$address\" $no_tipc"
-		done
-		echo "family = tipc type = rdm ~ address: \"localhost\" $no_tipc"
-	} >"$CONF.rows"
+	local address no_cid='is none of any, localhost, host, and no CID'
+	local no_tipc='is not TYPE:LOWER-UPPER or TYPE:INSTANCE with TYPE from 64 on'
+	for address in guest '' -1 4294967296 1.2.3.4 0x2 01 '2 ' ANY local; do
+		echo "family = vsock address = \"$address\" ~ address: \"$address\" $no_cid"
+	done >"$CONF.rows"
+	rows <"$CONF.rows"
+	for address in localhost '' 100 100: :1 63:1 0:0 100:5-4 100:1- 100:-1 100:1-2-3 4294967296:1 100:4294967296 \
+		100:1-4294967296 ' 100:1' '100:1 ' '100: 1' 100:1x 0100:1 100:01 100:1-02 a:b 100,1 +100:1 100:1:2 \
+		99999999999999999:1; do
+		echo "family = tipc type = rdm address = \"$address\" ~ address: \"$address\" $no_tipc"
+	done >"$CONF.rows"
+	echo "family = tipc type = rdm ~ address: \"localhost\" $no_tipc" >>"$CONF.rows"
 	rows <"$CONF.rows"
 	all_as_expected 37
+}
+
+@test "addresses that are none are not taken for the same address" {
+	for keys in 'family = tipc type = rdm address =' 'family = vsock port = 5 address =' 'family = unix path ='; do
+		printf "service s%s { handler = echo $keys %s }\n" 1 "$(printf '%0120d' 1)" 2 "$(printf '%0120d' 2)" >"$CONF"
+		run -78 "$PREFORKD" -c "$CONF" -T
+		[ "${#lines[@]}" -eq 2 ]
+	done
 }
 
 @test "a multicast group that is none, or that could receive nothing, is refused" {

@@ -222,30 +222,6 @@ warns() {
 	done
 }
 
-@test "handler ping is refused on every socket that is not raw ICMP of its family" {
-	local family type protocol keys n=0
-	while read -r family type protocol; do
-		keys="family = $family type = $type protocol = \"${protocol/other/253}\""
-		case $family in
-		unix) keys="family = unix type = $type path = \"$BATS_TEST_TMPDIR/s\"" ;;
-		vsock) keys="family = vsock type = $type" ;;
-		tipc) keys="family = tipc type = $type address = \"70000:1\"" ;;
-		esac
-		echo "service x { handler = ping $keys }" >"$CONF"
-		# -T, as this kernel may lack the socket
-		run "$PREFORKD" -c "$CONF" -T
-		if [[ $type-$protocol == raw-*icmp ]]; then
-			[ "$status" -eq 0 ]
-			continue
-		fi
-		[ "$status" -eq 78 ]
-		[ "${#lines[@]}" -eq 1 ]
-		[[ $output == "$CONF:1: service \"x\": handler: ping: "*"raw"*"icmp"* ]]
-		n=$((n + 1))
-	done < <("$PREFORKD" -m | awk 'NF == 0 { on = 0 } on { print } $0 == "[protocols]" { on = 1 }')
-	[ "$n" -ge 20 ]
-}
-
 # ---- forged ----
 
 @test "short packets, of 0 to 7 bytes, are not answered and harm nobody" {
