@@ -316,6 +316,22 @@ all_are_served_after_refusal() {
 	all_are_served_after_refusal
 }
 
+@test "a reload that runs out of descriptors while the pools grow leaves no socket without a worker" {
+	local few='run { nofile = 32 }'
+	behind prlimit --nofile=100
+	start_with "$(each 2 "$few")" "$(service b "$few" 'reuse_port = per-worker' 2)"
+	printf '%s\n' "$(each 6 "$few")" "$(service b "$few" 'reuse_port = per-worker' 120)" | write_config
+	reload_daemon
+	log_has 'event=listen_failed service=b .*Too many open files'
+	log_has 'event=reload_refused'
+	n_sockets_is 2
+	[ "$(ss -Hltn "sport = :$(port_of b)" | wc -l)" -eq 2 ]
+	load_is_ok -c 8 -n 40 --timeout 500
+	reload_with "$(each 4 "$few")" "$(service b "$few" 'reuse_port = per-worker' 2)"
+	n_sockets_is 4
+	load_is_ok -c 8 -n 40
+}
+
 @test "while a reload that grows the pool waits for an address, there is no socket without a worker" {
 	need_networks
 	own_network
