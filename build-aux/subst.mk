@@ -6,5 +6,7 @@ SUBST = $(SED) \
 	-e 's|@localstatedir[@]|$(localstatedir)|g' \
 	-e 's|@runstatedir[@]|$(runstatedir)|g' \
 	-e 's|@libdir[@]|$(libdir)|g' \
+	-e 's|@includedir[@]|$(includedir)|g' \
+	-e 's|@moduledir[@]|$(moduledir)|g' \
 	-e 's|@docdir[@]|$(docdir)|g' \
 	-e 's|@VERSION[@]|$(VERSION)|g'

@@ -72,12 +72,13 @@ AC_SUBST([SAN_CFLAGS])
 AC_SUBST([SAN_LDFLAGS])
 ])
 
-# PREFORKD_HARDENING: HARDEN_CFLAGS, HARDEN_LDFLAGS.
+# PREFORKD_HARDENING: HARDEN_CFLAGS, HARDEN_LDFLAGS; MODULE_LDFLAGS are those that a shared object takes.
 # With sanitizers neither _FORTIFY_SOURCE (its __*_chk functions go past the sanitizer's own checks) nor the zeroing of
 # variables (it hides those that were never set). _FORTIFY_SOURCE does nothing but warn without optimisation.
 AC_DEFUN([PREFORKD_HARDENING], [
 HARDEN_CFLAGS=
 HARDEN_LDFLAGS=
+MODULE_LDFLAGS=
 m4_foreach_w([flag], [-fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection],
 	[PREFORKD_TRY_CFLAG([HARDEN_CFLAGS], flag)])
 AS_IF([test "$enable_sanitizers" != yes], [
@@ -89,8 +90,54 @@ AS_IF([test "$enable_sanitizers" != yes], [
 int main(void) { return 0; }]])], [AS_VAR_APPEND([HARDEN_CFLAGS], [" -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3"])])])
 PREFORKD_TRY_LDFLAG([HARDEN_LDFLAGS], [-pie])
 PREFORKD_TRY_LDFLAG([HARDEN_LDFLAGS], [-Wl,-z,relro,-z,now])
+PREFORKD_TRY_LDFLAG([MODULE_LDFLAGS], [-Wl,-z,relro,-z,now])
 AC_SUBST([HARDEN_CFLAGS])
 AC_SUBST([HARDEN_LDFLAGS])
+AC_SUBST([MODULE_LDFLAGS])
+])
+
+# PREFORKD_PHP: --with-php[=PHP-CONFIG], for the module php: PHP_CFLAGS, PHP_LIBS, and the conditional WITH_PHP. The
+# embed library has no one name; Debian calls it libphp8.2. Its headers do not stand our warnings: they are the system's.
+AC_DEFUN([PREFORKD_PHP], [
+AC_ARG_WITH([php], [AS_HELP_STRING([--with-php@<:@=PHP-CONFIG@:>@],
+	[build the handler php, with this php-config (when it and the embed library are there)])], [], [with_php=auto])
+PHP_CFLAGS=
+PHP_LIBS=
+preforkd_php=no
+AS_CASE([$with_php], [yes|auto], [preforkd_php_config=php-config], [preforkd_php_config=$with_php])
+AS_IF([test "$with_php" = no], [preforkd_php_missing="--without-php"],
+	[test "$enable_sanitizers" = yes], [preforkd_php_missing="the interpreter does not go with --enable-sanitizers"],
+	[preforkd_php_version=`"$preforkd_php_config" --version 2>/dev/null`], [PREFORKD_PHP_EMBED],
+	[preforkd_php_missing="there is no $preforkd_php_config (Debian: php-dev)"])
+AS_IF([test "$preforkd_php" != no], [],
+	[test "$with_php" != no && test "$with_php" != auto], [AC_MSG_ERROR([--with-php: $preforkd_php_missing])],
+	[preforkd_php="no ($preforkd_php_missing)"])
+AM_CONDITIONAL([WITH_PHP], [test -n "$PHP_LIBS"])
+AC_SUBST([PHP_CFLAGS])
+AC_SUBST([PHP_LIBS])
+])
+
+# PREFORKD_PHP_EMBED: the compiler's flags of this php-config, and the first library that a program links with.
+AC_DEFUN([PREFORKD_PHP_EMBED], [
+PHP_CFLAGS=`"$preforkd_php_config" --includes | $SED 's/-I */-isystem /g'`
+preforkd_php_prefix=`"$preforkd_php_config" --prefix`
+AC_MSG_CHECKING([for the embed library of PHP $preforkd_php_version])
+preforkd_save_CFLAGS=$CFLAGS
+preforkd_save_LIBS=$LIBS
+CFLAGS="$CFLAGS $PHP_CFLAGS"
+for preforkd_lib in "php${preforkd_php_version%.*}" "php${preforkd_php_version%%.*}" php; do
+	for preforkd_dir in '' "-L$preforkd_php_prefix/lib -Wl,-rpath,$preforkd_php_prefix/lib "; do
+		LIBS="$preforkd_dir-l$preforkd_lib"
+		AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <sapi/embed/php_embed.h>]], [[return php_embed_init(0, NULL);]])],
+			[PHP_LIBS=$LIBS
+			break 2])
+	done
+done
+CFLAGS=$preforkd_save_CFLAGS
+LIBS=$preforkd_save_LIBS
+AC_MSG_RESULT([${PHP_LIBS:-no}])
+AS_IF([test -n "$PHP_LIBS"], [preforkd_php=$preforkd_php_version],
+	[preforkd_php_missing="PHP $preforkd_php_version has no embed library (Debian: libphp-embed)"])
 ])
 
 # PREFORKD_RUNSTATEDIR: the runtime directory of a daemon is /run, whatever the prefix, unless somebody says otherwise.
@@ -129,6 +176,7 @@ $PACKAGE_NAME $PACKAGE_VERSION is configured:
   program      `preforkd_expand "$sbindir"`
   config       `preforkd_expand "$sysconfdir/preforkd"`
   runtime      `preforkd_expand "$runstatedir/preforkd"`
+  modules      `preforkd_expand "$moduledir"`
   man pages    `preforkd_expand "$mandir"`
   units        `preforkd_expand "$systemdsystemunitdir"`
   sysusers.d   `preforkd_expand "$sysusersdir"`
@@ -138,6 +186,7 @@ $PACKAGE_NAME $PACKAGE_VERSION is configured:
   hardening   $HARDEN_CFLAGS$HARDEN_LDFLAGS
   libconfuse   `$PKG_CONFIG --modversion libconfuse`
   libsystemd   `$PKG_CONFIG --modversion libsystemd`
+  php          $preforkd_php
   sanitizers   $enable_sanitizers
   werror       $enable_werror
 

@@ -32,7 +32,9 @@ void about_modules(void)
 	printf("[handlers]\n");
 	for (size_t i = 0; handlers_all[i] != NULL; i++)
 		printf("%s: %s\n", handlers_all[i]->name, handlers_all[i]->summary);
-	printf("\n[modules]\n(none)\n");
+	printf("exec: a program for each connection\n"
+	       "persistent: a program that accepts by itself\n");
+	printf("\n[modules]\n%s\n", MODULEDIR);
 	print_words("families", triple_families);
 	print_words("types", triple_types);
 	printf("\n[protocols]\n");

@@ -211,11 +211,11 @@ int main(int argc, char **argv)
 	const struct conf *conf;
 	const char *path;
 
-	/* who started us may have closed 0-2, set a strange umask, ignored SIGCHLD */
+	/* who started us may have closed 0-2, set a strange umask, ignored signals */
 	if (fd_fill_standard() < 0)
 		return EX_OSERR;
 	umask(0022);
-	signal(SIGCHLD, SIG_DFL);
+	process_default_signals();
 	arguments = parse_arguments(argc, argv);
 	if (arguments.mode == MODE_PROBE) {
 		about_probe(arguments.json);

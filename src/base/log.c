@@ -16,6 +16,7 @@
 #include "base/log_journal.h"
 #include "base/text.h"
 
+#define LOW_FDS 10
 #define LINE_MAX_BYTES 4096 /* PIPE_BUF: lines of several processes do not mix */
 #define SYSLOG_SOCKET "/dev/log"
 
@@ -207,8 +208,19 @@ static int open_file(const char *path)
 	return fd;
 }
 
+/* The low ones are for what programs inherit: see worker/persist.c. */
+static int move_up(int fd)
+{
+	int high = fd > STDERR_FILENO ? fcntl(fd, F_DUPFD_CLOEXEC, LOW_FDS) : -1;
+
+	if (high >= 0)
+		close(fd);
+	return high >= 0 ? high : fd;
+}
+
 static void set_target(enum log_kind kind, int fd)
 {
+	fd = move_up(fd);
 	if (log_state.fd != STDERR_FILENO && log_state.fd != fd)
 		fd_close(&log_state.fd);
 	log_state.kind = kind;

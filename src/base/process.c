@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +39,42 @@ pid_t process_fork(int *pidfd_r)
 void process_signal(int pidfd, int signal)
 {
 	(void)pidfd_send_signal(pidfd, signal, NULL, 0);
+}
+
+void process_each_child(void (*on_child)(pid_t pid, void *data), void *data)
+{
+	FILE *file = fopen("/proc/thread-self/children", "re");
+	char *line = NULL, *at;
+	size_t size = 0;
+
+	if (file == NULL)
+		return;
+	if (getline(&line, &size, file) > 0) {
+		for (long pid = strtol(line, &at, 10); pid > 0; pid = strtol(at, &at, 10))
+			on_child((pid_t)pid, data);
+	}
+	free(line);
+	fclose(file);
+}
+
+const char *process_signal_name(int signal, char buf[PROCESS_SIGNAL_NAME])
+{
+	const char *name = sigabbrev_np(signal);
+
+	if (name != NULL)
+		snprintf(buf, PROCESS_SIGNAL_NAME, "SIG%s", name);
+	else
+		snprintf(buf, PROCESS_SIGNAL_NAME, "SIG%d", signal);
+	return buf;
+}
+
+void process_default_signals(void)
+{
+	/* the kernel's struct: libc lets nobody touch two signals, which may be ignored, too */
+	const unsigned long action[4] = { 0 };
+
+	for (int number = 1; number < NSIG; number++)
+		(void)syscall(SYS_rt_sigaction, number, action, NULL, sizeof(action[0]));
 }
 
 void process_title_init(int argc, char **argv)

@@ -21,6 +21,20 @@ pid_t process_fork(int *pidfd_r);
 void process_signal(int pidfd, int signal);
 
 /*
+ * Call on_child for each child of the calling process. Their numbers are not used
+ * again before they are reaped. Nothing happens where /proc is missing.
+ */
+void process_each_child(void (*on_child)(pid_t pid, void *data), void *data);
+
+#define PROCESS_SIGNAL_NAME 16
+
+/* "SIGTERM", or "SIG34" of one without a name. Returns buf. */
+const char *process_signal_name(int signal, char buf[PROCESS_SIGNAL_NAME]);
+
+/* Whoever started us may ignore signals, and all our children would: all as they are by default. */
+void process_default_signals(void);
+
+/*
  * Name the process as ps(1) and top(1) show it. title_init() must be called
  * first with main's argv; afterwards the old text of argv is gone.
  */

@@ -9,11 +9,11 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "conf/check_handler.h"
 #include "conf/check_socket.h"
 #include "conf/compile.h"
 #include "conf/report.h"
 #include "conf/resolve.h"
-#include "handler/handlers.h"
 
 #define NAME_MAX_BYTES 32
 
@@ -54,39 +54,6 @@ static void check_workers(struct compile *compile, struct conf_service *service)
 			service->workers_max, service->workers_min);
 }
 
-static void check_handler_socket(struct compile *compile, const struct conf_service *service,
-				 const struct handler *handler)
-{
-	const struct listener_spec *spec = &service->spec;
-	const struct handler_socket sock = { spec->family, spec->type, spec->protocol };
-	char message[256] = "";
-	int r = handler->check != NULL ? handler->check(&sock, message, sizeof(message)) : 0;
-
-	if (r < 0)
-		compile_error(compile, service, "handler", "%s: %s", handler->name, message);
-	else if (r > 0)
-		compile_warning(compile, service, "handler", "%s: %s", handler->name, message);
-}
-
-static void check_handler(struct compile *compile, const struct conf_service *service)
-{
-	const char *name = conf_string(compile->conf, service->handler);
-	const struct handler *handler = handlers_find(name);
-	char buf[256];
-	struct text known = text_start(buf, sizeof(buf));
-
-	if (name[0] == '\0' && !compile_is_set(compile, service, "handler"))
-		return; /* reported as missing already */
-	if (handler != NULL) {
-		check_handler_socket(compile, service, handler);
-		return;
-	}
-	for (size_t i = 0; handlers_all[i] != NULL; i++)
-		text_addf(&known, " %s", handlers_all[i]->name);
-	compile_error(compile, service, "handler", "there is no handler \"%s\"; there are:%s", name,
-		      buf);
-}
-
 static void check_directory(struct compile *compile, const struct conf_service *service)
 {
 	const char *path = conf_string(compile->conf, service->directory);
@@ -109,6 +76,13 @@ static void check_environment(struct compile *compile, const struct conf_service
 		if (equals == NULL || equals == entry)
 			compile_error(compile, service, "run.environment",
 				      "\"%s\" is not NAME=value", entry);
+	}
+	for (unsigned i = 0; i < service->pass_environment.count; i++) {
+		const char *name = conf_list_string(compile->conf, service->pass_environment, i);
+
+		if (name[0] == '\0' || strchr(name, '=') != NULL)
+			compile_error(compile, service, "run.pass_environment",
+				      "\"%s\" is no name of a variable", name);
 	}
 }
 

@@ -12,6 +12,8 @@
 #include "conf/report.h"
 #include "conf/value.h"
 
+#define PAIR_MAX 4096 /* of name=value in a block of free keys */
+
 uint32_t compile_alloc(struct compile *compile, size_t size)
 {
 	struct conf *conf = compile->conf;
@@ -168,6 +170,27 @@ static void put_list(struct compile *compile, struct conf_service *service,
 	}
 }
 
+/* As a list of name=value. The line of each is not known, that of the service is. */
+static void put_pairs(struct compile *compile, struct conf_service *service,
+		      const struct read_scope *scope, const struct option *option,
+		      struct conf_list *list, struct conf_origin *origin)
+{
+	const char *name, *text;
+	char pair[PAIR_MAX];
+
+	for (unsigned i = 0; read_pair(scope, option, i, &name, &text); i++) {
+		*origin = scope->where;
+		if (has_control(text))
+			compile_error(compile, service, option->name,
+				      "%s: control characters are not allowed", name);
+		else if (snprintf(pair, sizeof(pair), "%s=%s", name, text) >= (int)sizeof(pair))
+			compile_error(compile, service, option->name, "%s: is longer than %d bytes",
+				      name, PAIR_MAX);
+		else
+			add_to_list(compile, list, pair);
+	}
+}
+
 static void put_default(struct compile *compile, struct conf_service *service,
 			const struct option *option, void *field)
 {
@@ -190,7 +213,9 @@ static void put_scope(struct compile *compile, struct conf_service *service,
 		void *field = (char *)base + option->field;
 		unsigned count = 0;
 
-		if (!read_value(scope, option, &count, &origins[i])) {
+		if (option->kind == OPTION_PAIRS) {
+			put_pairs(compile, service, scope, option, field, &origins[i]);
+		} else if (!read_value(scope, option, &count, &origins[i])) {
 			put_default(compile, service, option, field);
 		} else if (option->kind == OPTION_LIST) {
 			put_list(compile, service, scope, option, count, field);

@@ -35,6 +35,22 @@ struct conf_origin {
 	uint32_t file, line;
 };
 
+/* What answers. */
+enum conf_handler {
+	CONF_BUILT_IN,	 /* a handler of handler/handlers.h */
+	CONF_EXEC,	 /* a program for each conn */
+	CONF_MODULE,	 /* a shared object */
+	CONF_PERSISTENT, /* a program that accepts by itself */
+};
+
+/* Where a program's standard error goes. */
+enum conf_stderr { CONF_STDERR_LOG, CONF_STDERR_CONNECTION, CONF_STDERR_NULL };
+
+/* What a persistent program has for standard input. */
+enum conf_stdin { CONF_STDIN_NULL, CONF_STDIN_SOCKET };
+
+#define CONF_READY_NOTIFY (-1) /* ready when it says so */
+
 /* Fields marked (key) are filled through the table in conf/options.c. */
 struct conf_service {
 	struct conf_text name;
@@ -45,6 +61,12 @@ struct conf_service {
 	struct conf_text protocol, address, path; /* (key) */
 	long long port, scope;			  /* (key) */
 	struct conf_text handler;		  /* (key) */
+	struct conf_list command;		  /* (key) */
+	struct conf_list options;		  /* (key) name=value, for the handler */
+	long long stderr_to;			  /* (key) enum conf_stderr */
+	long long stdin_from;			  /* (key) enum conf_stdin */
+	struct conf_text ready;			  /* (key) */
+	long long watchdog_ms;			  /* (key) 0: none */
 	long long socket[SOCKOPT_N];		  /* (key) options that are one number */
 	long long backlog, bind_retry_ms;	  /* (key) */
 	struct conf_text bind_device, congestion; /* (key) */
@@ -57,9 +79,12 @@ struct conf_service {
 	struct conf_text user, group, directory;  /* (key) */
 	long long umask, nofile;		  /* (key) */
 	struct conf_list environment;		  /* (key) NAME=value */
+	struct conf_list pass_environment;	  /* (key) NAME */
 
-	struct listener_spec spec; /* resolved from the above */
-	uid_t uid;		   /* of the workers */
+	enum conf_handler kind; /* resolved from the above */
+	long long ready_ms;	/* or CONF_READY_NOTIFY */
+	struct listener_spec spec;
+	uid_t uid; /* of the workers */
 	gid_t gid;
 	uint32_t groups, n_groups; /* gid_t[] at this offset */
 };
@@ -93,5 +118,8 @@ static inline const gid_t *conf_groups(const struct conf *conf, const struct con
 
 /* The string at index; index must be below list.count. */
 const char *conf_list_string(const struct conf *conf, struct conf_list list, unsigned index);
+
+/* Pointers to all of them, ended by NULL; the caller's to free. Ends the process without memory. */
+const char **conf_list_pointers(const struct conf *conf, struct conf_list list);
 
 #endif

@@ -33,6 +33,19 @@ static const struct triple_word reuse_port_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct triple_word stdin_words[] = {
+	{ "null", CONF_STDIN_NULL },
+	{ "socket", CONF_STDIN_SOCKET },
+	{ NULL, 0 },
+};
+
+static const struct triple_word stderr_words[] = {
+	{ "log", CONF_STDERR_LOG },
+	{ "connection", CONF_STDERR_CONNECTION },
+	{ "null", CONF_STDERR_NULL },
+	{ NULL, 0 },
+};
+
 static const struct triple_word scopes[] = {
 	{ "node", TIPC_NODE_SCOPE },
 	{ "cluster", TIPC_CLUSTER_SCOPE },
@@ -68,6 +81,14 @@ const struct option options_service[] = {
 	KEY(NULL, "path", OPTION_TEXT, SERVICE(path), "", .use = USE_UNIX),
 	KEY(NULL, "scope", OPTION_WORD, SERVICE(scope), "node", .words = scopes, .use = USE_TIPC),
 	KEY(NULL, "handler", OPTION_TEXT, SERVICE(handler), NULL),
+	KEY(NULL, "command", OPTION_LIST, SERVICE(command), "", .use = USE_PROGRAM),
+	KEY(NULL, "stderr", OPTION_WORD, SERVICE(stderr_to), "log", .words = stderr_words,
+	    .use = USE_PROGRAM),
+	KEY(NULL, "stdin", OPTION_WORD, SERVICE(stdin_from), "null", .words = stdin_words,
+	    .use = USE_PERSISTENT),
+	KEY(NULL, "ready", OPTION_TEXT, SERVICE(ready), "now", .use = USE_PERSISTENT),
+	KEY(NULL, "watchdog", OPTION_DURATION, SERVICE(watchdog_ms), "0", .max = DAY_MS,
+	    .use = USE_PERSISTENT),
 	KEY(sock, "backlog", OPTION_BACKLOG, SERVICE(backlog), "somaxconn", .min = 1, .max = 65535,
 	    .use = USE_LISTEN),
 	KEY(sock, "v6only", OPTION_BOOL, SOCKET(V6ONLY), "true", .use = USE_V6ONLY),
@@ -109,6 +130,7 @@ const struct option options_service[] = {
 	    .use = USE_TCP),
 	KEY(multicast, "group", OPTION_TEXT, SERVICE(multicast_group), "", .use = USE_UDP),
 	KEY(multicast, "interface", OPTION_TEXT, SERVICE(multicast_interface), "", .use = USE_UDP),
+	KEY(NULL, "options", OPTION_PAIRS, SERVICE(options), ""),
 	KEY(workers, "min", OPTION_NUMBER, SERVICE(workers_min), "4", .min = 1, .max = 4096),
 	KEY(workers, "max", OPTION_NUMBER, SERVICE(workers_max), "4", .min = 1, .max = 4096),
 	KEY(timeouts, "idle", OPTION_DURATION, SERVICE(idle_ms), "1m", .max = 365 * DAY_MS),
@@ -120,6 +142,7 @@ const struct option options_service[] = {
 	KEY(run, "umask", OPTION_OCTAL, SERVICE(umask), "0022", .max = 0777),
 	KEY(run, "nofile", OPTION_SIZE, SERVICE(nofile), "256", .min = 16, .max = 1 << 30),
 	KEY(run, "environment", OPTION_LIST, SERVICE(environment), ""),
+	KEY(run, "pass_environment", OPTION_LIST, SERVICE(pass_environment), ""),
 	{ .name = NULL },
 };
 /* clang-format on */
@@ -135,11 +158,16 @@ static struct {
 } table;
 
 /* libconfuse sees strings only: what a number is, preforkd decides (it reads 010 as 8). */
+static cfg_opt_t no_keys[] = { CFG_END() };
+
 static cfg_opt_t value_opt(const struct option *row, cfg_callback_t on_value)
 {
 	cfg_opt_t one = CFG_STR_CB(row->name, NULL, CFGF_NODEFAULT, on_value);
+	cfg_opt_t pairs = CFG_SEC(row->name, no_keys, CFGF_KEYSTRVAL);
 	cfg_opt_t list = CFG_STR_LIST_CB(row->name, NULL, CFGF_NODEFAULT, on_value);
 
+	if (row->kind == OPTION_PAIRS)
+		return pairs;
 	return row->kind == OPTION_LIST ? list : one;
 }
 

@@ -23,6 +23,7 @@ enum option_kind {
 	OPTION_OCTAL,	 /* permission bits */
 	OPTION_BOOL,
 	OPTION_BACKLOG, /* a number, or the word somaxconn */
+	OPTION_PAIRS,	/* a block of any keys, each with a text: kept as a list of name=value */
 };
 
 /* To which services a key applies; where it does not, writing it is an error. */
@@ -44,6 +45,8 @@ enum option_use {
 	USE_RECEIVE_BUFFER,
 	USE_SEND_BUFFER,
 	USE_TTL,
+	USE_PROGRAM,	/* handlers that are programs */
+	USE_PERSISTENT, /* those that stay */
 };
 
 struct option {

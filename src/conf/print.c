@@ -74,6 +74,24 @@ static void change_block(char *now, const char *next, FILE *out)
 	}
 }
 
+/* Free keys: what was written, nothing where nothing was. */
+static void print_pairs(const struct conf *conf, const struct option *option,
+			const struct conf_list *list, struct conf_origin origin, FILE *out)
+{
+	for (unsigned i = 0; i < list->count; i++) {
+		const char *pair = conf_list_string(conf, *list, i);
+		const char *equals = strchr(pair, '=');
+
+		if (i == 0)
+			fprintf(out, "\t%s {\n", option->name);
+		fprintf(out, "\t\t%.*s = ", (int)(equals - pair), pair);
+		value_print_string(equals + 1, out);
+		fprintf(out, " # %s:%u\n", conf_list_string(conf, conf->files, origin.file),
+			origin.line);
+	}
+	fputs(list->count > 0 ? "\t}\n" : "", out);
+}
+
 static void print_service(const struct conf *conf, const struct conf_service *service, FILE *out)
 {
 	static const char *const indents[] = { "\t", "\t\t", "\t\t\t" };
@@ -88,6 +106,12 @@ static void print_service(const struct conf *conf, const struct conf_service *se
 		if (options_refusal(option, service) != NULL)
 			continue;
 		change_block(now, block, out);
+		if (option->kind == OPTION_PAIRS) {
+			print_pairs(conf, option,
+				    (const void *)((const char *)service + option->field),
+				    service->origin[i], out);
+			continue;
+		}
 		print_key(conf, option, service, service->origin[i], indents[depth], out);
 	}
 	change_block(now, "", out);

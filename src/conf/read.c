@@ -117,6 +117,9 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
 	struct text message = text_start(buf, sizeof(buf));
 
 	vsnprintf(raw, sizeof(raw), format, args);
+	/* libconfuse says so of each key, and takes it all the same */
+	if ((cfg->flags & CFGF_KEYSTRVAL) != 0 && strncmp(raw, no_such, strlen(no_such)) == 0)
+		return;
 	if (strncmp(raw, no_such, strlen(no_such)) == 0) {
 		char *name = raw + strlen(no_such);
 
@@ -302,6 +305,19 @@ static cfg_opt_t *find_opt(const struct read_scope *scope, const struct option *
 	for (char *dot = strchr(path, '.'); dot != NULL; dot = strchr(dot, '.'))
 		*dot = '|';
 	return cfg_getopt(scope->cfg, path);
+}
+
+bool read_pair(const struct read_scope *scope, const struct option *option, unsigned index,
+	       const char **name_r, const char **text_r)
+{
+	cfg_t *block = cfg_getsec(scope->cfg, option->name);
+	cfg_opt_t *opt = block != NULL && index < cfg_num(block) ? cfg_getnopt(block, index) : NULL;
+
+	if (opt == NULL)
+		return false;
+	*name_r = cfg_opt_name(opt);
+	*text_r = cfg_opt_getnstr(opt, 0);
+	return true;
 }
 
 bool read_value(const struct read_scope *scope, const struct option *option, unsigned *count_r,

@@ -47,4 +47,8 @@ bool read_value(const struct read_scope *scope, const struct option *option, uns
 const char *read_string(const struct read_scope *scope, const struct option *option,
 			unsigned index);
 
+/* The same for a block of free keys: name and text; false after the last one. */
+bool read_pair(const struct read_scope *scope, const struct option *option, unsigned index,
+	       const char **name_r, const char **text_r);
+
 #endif

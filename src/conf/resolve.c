@@ -12,8 +12,12 @@
 #include "conf/compile.h"
 #include "conf/identity.h"
 #include "conf/options.h"
+#include "conf/value.h"
+#include "handler/handlers.h"
 #include "net/address.h"
 #include "net/triple.h"
+
+#define READY_MAX_MS 60000 /* then a start has failed anyway */
 
 /* "*" and "localhost" have one meaning everywhere, whatever /etc/hosts says (RFC 6761). */
 static bool well_known(const char *name, int family, struct listener_spec *spec)
@@ -158,10 +162,41 @@ static void resolve_options(struct compile *compile, struct conf_service *servic
 		 conf_string(compile->conf, service->congestion));
 }
 
+/* now, notify, or a duration. */
+static void resolve_ready(struct compile *compile, struct conf_service *service)
+{
+	static const struct option duration = { .kind = OPTION_DURATION, .max = READY_MAX_MS };
+	const char *ready = conf_string(compile->conf, service->ready);
+	char buf[256];
+	struct text why = text_start(buf, sizeof(buf));
+
+	if (strcmp(ready, "now") == 0)
+		service->ready_ms = 0;
+	else if (strcmp(ready, "notify") == 0)
+		service->ready_ms = CONF_READY_NOTIFY;
+	else if (!value_parse(&duration, ready, &service->ready_ms, &why))
+		compile_error(compile, service, "ready", "must be now, notify, or a duration: %s",
+			      buf);
+}
+
+static void resolve_handler(const struct compile *compile, struct conf_service *service)
+{
+	const char *name = conf_string(compile->conf, service->handler);
+
+	if (strcmp(name, "exec") == 0)
+		service->kind = CONF_EXEC;
+	else if (strcmp(name, "persistent") == 0)
+		service->kind = CONF_PERSISTENT;
+	else
+		service->kind = handlers_find(name) != NULL ? CONF_BUILT_IN : CONF_MODULE;
+}
+
 void resolve_service(struct compile *compile, struct conf_service *service)
 {
 	struct listener_spec *spec = &service->spec;
 
+	resolve_handler(compile, service);
+	resolve_ready(compile, service);
 	spec->family = (int)service->family;
 	spec->type = (int)service->type;
 	spec->backlog = (int)service->backlog;

@@ -108,6 +108,11 @@ const char *options_refusal(const struct option *option, const struct conf_servi
 		return spec->type == SOCK_RAW ?
 			       "a raw service knows its own answers by their ttl" :
 			       unless(is_inet(spec), "only families inet and inet6 have it");
+	case USE_PROGRAM:
+		return unless(service->kind == CONF_EXEC || service->kind == CONF_PERSISTENT,
+			      "only handlers exec and persistent have it");
+	case USE_PERSISTENT:
+		return unless(service->kind == CONF_PERSISTENT, "only handler persistent has it");
 	case USE_RECEIVE_BUFFER:
 		return refuse_buffer(spec, true);
 	case USE_SEND_BUFFER:

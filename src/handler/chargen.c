@@ -18,7 +18,7 @@
 /* All the lines that there are, one starting with each character. */
 static char lines[CHARACTERS * LINE];
 
-static int chargen_init(struct handler_env *env, void **state_r)
+static int chargen_init(const struct handler_env *env, void **state_r)
 {
 	(void)env;
 	(void)state_r;

@@ -20,7 +20,7 @@ static int daytime_serve(struct conn *conn, void *state)
 	return conn_write(conn, line, length);
 }
 
-static int daytime_init(struct handler_env *env, void **state_r)
+static int daytime_init(const struct handler_env *env, void **state_r)
 {
 	(void)env;
 	(void)state_r;

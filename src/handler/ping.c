@@ -49,14 +49,15 @@ static int kernel_ignores(bool v6)
 	return c == '0' ? 0 : c == EOF ? -1 : 1;
 }
 
-static int ping_check(const struct handler_socket *socket, char *message, size_t size)
+static int ping_check(const struct handler_env *env, char *message, size_t size)
 {
-	bool v6 = socket->family == AF_INET6;
+	const struct handler_socket socket = handler_socket(env);
+	bool v6 = socket.family == AF_INET6;
 
-	if (socket->type != SOCK_RAW ||
-	    socket->protocol != (v6 ? (int)IPPROTO_ICMPV6 : (int)IPPROTO_ICMP)) {
+	if (socket.type != SOCK_RAW ||
+	    socket.protocol != (v6 ? (int)IPPROTO_ICMPV6 : (int)IPPROTO_ICMP)) {
 		snprintf(message, size, "goes with type raw and protocol icmp or ipv6-icmp only%s",
-			 socket->type == SOCK_DGRAM ? " (a ping socket is given no requests)" : "");
+			 socket.type == SOCK_DGRAM ? " (a ping socket is given no requests)" : "");
 		return -1;
 	}
 	if (kernel_ignores(v6) != 0)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "master/listeners.h"
+#include "master/persist.h"
 #include "master/state.h"
 #include "net/address.h"
 
@@ -51,6 +52,11 @@ static int build_pool(struct generation *generation, struct service_pool *pool,
 		log_error("out_of_memory",
 			  KV("service", conf_string(generation->conf, service->name)),
 			  KV("workers", service->workers_max), KV("error", strerror(errno)));
+		*status_r = EX_OSERR;
+		return -1;
+	}
+	if (service->kind == CONF_PERSISTENT && persist_setup(generation->master) < 0) {
+		log_error("loop_failed", KV("error", "no socket for the messages of programs"));
 		*status_r = EX_OSERR;
 		return -1;
 	}

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "master/daemon.h"
 #include "master/notify.h"
+#include "master/persist.h"
 #include "master/reconcile.h"
 #include "master/reload.h"
 #include "master/state.h"
@@ -140,6 +141,7 @@ int loop_run(struct master *master)
 
 void loop_free(struct master *master)
 {
+	persist_free(master);
 	sd_event_source_disable_unref(master->timer);
 	sd_event_unref(master->event);
 }

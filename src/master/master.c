@@ -13,6 +13,7 @@
 #include "master/listeners.h"
 #include "master/lock.h"
 #include "master/loop.h"
+#include "master/orphans.h"
 #include "master/reload.h"
 #include "master/state.h"
 
@@ -94,12 +95,14 @@ int master_run(const struct master_options *options, const struct conf *conf)
 		.pidfile_option = options->pidfile,
 		.level_option = options->log_level,
 		.daemon_fd = options->daemon_fd,
+		.messages_fd = -1,
 		.lock_fd = -1,
 		.pidfile_fd = -1,
 	};
 	int status = EX_OSERR;
 
 	setup_limits();
+	(void)orphans_setup(); /* fails on no kernel that has pidfds */
 	if (setup_log(&master, conf) < 0 || setup_locks(&master, conf) < 0 ||
 	    setup_loop(&master) < 0) {
 		conf_unref(conf);

@@ -11,6 +11,8 @@
 #include "master/listeners.h"
 #include "master/loop.h"
 #include "master/notify.h"
+#include "master/orphans.h"
+#include "master/persist.h"
 #include "master/reload.h"
 #include "master/spawn.h"
 #include "master/state.h"
@@ -35,7 +37,14 @@ static void wake_at(struct round *round, long long at_ms)
 
 static void stop_worker(struct service_pool *pool, unsigned seat, long long now_ms)
 {
-	process_signal(pool->workers[seat].exit.fd, seat >= pool->drain_from ? SIGUSR1 : SIGTERM);
+	struct worker *worker = &pool->workers[seat];
+	bool program = pool->service->kind == CONF_PERSISTENT;
+
+	/* ours may miss one, and take many for one; other programs take the second one badly */
+	if (!program || !worker->told)
+		process_signal(worker->exit.fd,
+			       !program && seat >= pool->drain_from ? SIGUSR1 : SIGTERM);
+	worker->told = true;
 	pool_stop_sent(&pool->policy, seat, now_ms);
 }
 
@@ -100,6 +109,13 @@ static void reconcile_starting(struct master *master, struct round *round)
 {
 	if (master->current == NULL || (master->starting != NULL && master->starting->bound))
 		reconcile_generation(master->starting, round);
+}
+
+/* Before anything is decided: what is due makes programs ready. */
+static void check_programs(struct generation *generation, struct round *round)
+{
+	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++)
+		wake_at(round, persist_check(&generation->pools[i], round->now_ms));
 }
 
 /* The oldest of too many is ended; the list is newest first. */
@@ -230,6 +246,8 @@ void reconcile(struct master *master)
 {
 	struct round round = { .now_ms = clock_now_ms() };
 
+	check_programs(master->current, &round);
+	check_programs(master->starting, &round);
 	bind_starting(master, &round);
 	settle_starting(master, &round);
 	obey_signals(master);
@@ -237,6 +255,9 @@ void reconcile(struct master *master)
 	reconcile_starting(master, &round);
 	for (struct generation *g = master->retired; g != NULL; g = g->next)
 		reconcile_generation(g, &round);
+	if (master->orphans_next_ms != 0 && round.now_ms >= master->orphans_next_ms)
+		orphans_end(master);
+	wake_at(&round, master->orphans_next_ms);
 	bury_retired(master);
 	if (master->stopping != STOP_NOT)
 		stop_check(master, round.now_ms);

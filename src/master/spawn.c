@@ -27,6 +27,8 @@ _Noreturn static void become_worker(struct service_pool *pool, unsigned seat, pi
 		.ready_fd = ready_fd,
 		.master = master,
 		.index = seat,
+		.generation = pool->generation->id,
+		.notify_name = pool->generation->master->messages_name,
 	};
 
 	worker_run(&worker);
@@ -72,6 +74,8 @@ static pid_t fork_worker(struct service_pool *pool, unsigned seat)
 	int ready[2], pidfd = -1;
 	pid_t master = getpid(), pid;
 
+	if (pool->service->kind == CONF_PERSISTENT)
+		listener_revive(&pool->listener->listener, seat);
 	if (pipe2(ready, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -1;
 	board_clear(pool->board, seat);
@@ -98,6 +102,8 @@ void spawn_worker(struct service_pool *pool, unsigned seat)
 		return;
 	}
 	worker->pid = pid;
+	worker->begins = worker->stopping = worker->told = false;
+	worker->ready_at_ms = worker->start_by_ms = worker->watchdog_at_ms = 0;
 	worker->born_ms = clock_now_ms();
 	pool_spawned(&pool->policy, seat, worker->born_ms);
 }

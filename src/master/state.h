@@ -36,6 +36,13 @@ struct worker {
 	struct watch exit;  /* its pidfd */
 	struct watch ready; /* the reading end of its ready pipe, until it is READY */
 	long long born_ms;
+	/* of a persistent program, 0 for not: */
+	bool begins;		  /* its ready pipe said so */
+	bool stopping;		  /* it said so */
+	bool told;		  /* to leave: once is enough for somebody else's program */
+	long long ready_at_ms;	  /* when it counts as ready */
+	long long start_by_ms;	  /* when it is killed if it is not ready */
+	long long watchdog_at_ms; /* when it is killed if it has said nothing */
 };
 
 /* The pool of one service in one generation. */
@@ -85,7 +92,10 @@ struct master {
 	/* the world */
 	sd_event *event;
 	sd_event_source *timer;
-	uint64_t watchdog_us;	     /* what the service manager wants; 0: nothing */
+	uint64_t watchdog_us; /* what the service manager wants; 0: nothing */
+	int messages_fd;      /* what persistent programs say; see persist.h */
+	sd_event_source *messages;
+	char messages_name[128];
 	int watch_fd;		     /* of watch.c; the loop's */
 	struct generation *current;  /* NULL before the first is ready */
 	struct generation *starting; /* being started by start or reload */
@@ -107,7 +117,8 @@ struct master {
 
 	/* stopping */
 	enum master_stop stopping;
-	long long bind_next_ms; /* when the starting generation tries to bind again */
+	long long orphans_next_ms; /* when to look for processes without a worker; 0: not */
+	long long bind_next_ms;	   /* when the starting generation tries to bind again */
 	long long stop_deadline_ms;
 	int exit_status;
 };

@@ -60,7 +60,8 @@ void stop_begin(struct master *master, enum master_stop how)
 
 void stop_check(struct master *master, long long now_ms)
 {
-	if (master->retired != NULL && now_ms < master->stop_deadline_ms)
+	if ((master->retired != NULL || master->orphans_next_ms != 0) &&
+	    now_ms < master->stop_deadline_ms)
 		return;
 	if (master->retired != NULL)
 		log_error("workers_left_behind",

@@ -233,6 +233,18 @@ int listener_adjust(struct listener *listener, const struct listener_spec *spec,
 	return 0;
 }
 
+void listener_revive(struct listener *listener, unsigned seat)
+{
+	int fd = listener_fd(listener, seat);
+
+	if (!triple_of(&listener->spec)->listens)
+		return;
+	/* a port that the kernel chose is gone with the listening; else it is still bound */
+	if (address_path(&listener->bound) == NULL)
+		(void)bind(fd, (const void *)&listener->bound, listener->bound_length);
+	(void)listen(fd, listener->spec.backlog);
+}
+
 void listener_close(struct listener *listener)
 {
 	const char *path = address_path(&listener->spec.address);

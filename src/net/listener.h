@@ -76,6 +76,12 @@ void listener_shrink(struct listener *listener, unsigned keep);
 int listener_adjust(struct listener *listener, const struct listener_spec *spec,
 		    struct text *error);
 
+/*
+ * Make the socket of a seat listen again, should a program have shut it down that
+ * had it; nothing happens to one that does.
+ */
+void listener_revive(struct listener *listener, unsigned seat);
+
 /* Close; the path of a unix socket is removed if it is still the one we made. */
 void listener_close(struct listener *listener);
 

@@ -41,6 +41,7 @@ static void serve_one(struct serve *serve, int fd)
 	unsigned priority = service->spec.options.value[SOCKOPT_PRIORITY];
 	int r;
 
+	conn.slot = slot;
 	atomic_store_explicit(&slot->since_ms, now_ms, memory_order_relaxed);
 	board_count(&slot->accepted, 1);
 	/* the only option that a connection does not inherit */
@@ -48,6 +49,8 @@ static void serve_one(struct serve *serve, int fd)
 		(void)setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority));
 	r = serve->handler->serve(&conn, serve->state);
 	deadline_set(0);
+	if (conn.raw)
+		conn_end(&conn);
 	if (r < 0)
 		log_failure(serve, &conn, now_ms);
 	board_count(&slot->bytes_in, conn.bytes_in);

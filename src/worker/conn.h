@@ -11,10 +11,13 @@
 
 struct conn {
 	int fd;
+	bool raw; /* its descriptor was given to the handler, and no signal interrupts it */
 	const struct listener_spec *socket;
-	long long idle_ms; /* 0: no limit */
-	long long end_ms;  /* when the total time is over; 0: never */
+	const struct slot *slot; /* who the peer is */
+	long long idle_ms;	 /* 0: no limit */
+	long long end_ms;	 /* when the total time is over; 0: never */
 	uint64_t bytes_in, bytes_out;
+	size_t ahead, ahead_end; /* what conn_read_line() has read beyond a line, in its buffer */
 
 	/* datagrams only */
 	const char *request;
@@ -30,5 +33,8 @@ struct conn conn_connection(int fd, const struct listener_spec *socket, long lon
 /* A conn for one datagram; its answer is collected in answer (room for answer_max bytes). */
 struct conn conn_datagram(const struct listener_spec *socket, const char *request, size_t length,
 			  char *answer, size_t answer_max);
+
+/* After serve(): signals come again, if they were held back. Only for a raw one. */
+void conn_end(struct conn *conn);
 
 #endif

@@ -51,6 +51,15 @@ int deadline_setup(void)
 	return timer_create(CLOCK_MONOTONIC, &event, &deadline.timer);
 }
 
+void deadline_stop(void)
+{
+	const struct itimerspec never = { 0 };
+
+	atomic_store(&deadline.at_ms, 0);
+	timer_settime(deadline.timer, 0, &never, NULL);
+	atomic_store(&deadline.running, false);
+}
+
 void deadline_set(long long at_ms)
 {
 	long long left_ms;

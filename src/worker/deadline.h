@@ -17,6 +17,9 @@
 /* Make the timer; its signal is SIGALRM. 0, or -1 with errno. Source: timer_create(2). */
 int deadline_setup(void);
 
+/* Take the timer down: nothing interrupts from here on, until a deadline is set again. */
+void deadline_stop(void);
+
 /* Interrupt blocking calls from this moment on (clock_now_ms()); 0: never. */
 void deadline_set(long long at_ms);
 

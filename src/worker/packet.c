@@ -106,6 +106,7 @@ static int handle(struct serve *serve, unsigned i, size_t *length_r)
 	int r;
 
 	*length_r = 0;
+	conn.slot = serve->slot;
 	if (is_cut(socket, received[i].msg_hdr.msg_flags)) {
 		errno = EMSGSIZE;
 		return -1;
@@ -257,6 +258,8 @@ static void serve_batch(struct serve *serve, unsigned n)
 
 int serve_datagrams(struct serve *serve)
 {
+	/* what may take long is not taken away from the other workers */
+	unsigned batch = serve->service->kind == CONF_BUILT_IN ? BATCH : 1;
 	const struct listener_spec *spec = &serve->service->spec;
 	int n = BATCH;
 
@@ -268,7 +271,7 @@ int serve_datagrams(struct serve *serve)
 	may_join = spec->type == SOCK_DGRAM && spec->protocol == IPPROTO_UDP;
 	while (stop_may_take()) {
 		prepare(n > 0 ? (unsigned)n : 0);
-		n = recvmmsg(serve->listener, received, BATCH, MSG_WAITFORONE, NULL);
+		n = recvmmsg(serve->listener, received, batch, MSG_WAITFORONE, NULL);
 		if (n > 0) {
 			serve->trouble = 0;
 			stop_took(n);

@@ -18,6 +18,7 @@ struct serve {
 	struct slot *slot;
 	int listener;
 	unsigned index; /* of the worker in its pool, from 1; for log lines */
+	unsigned generation;
 	const struct handler *handler;
 	void *state;	  /* of the handler */
 	int status;	  /* to leave with, enum worker_exit */

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -15,9 +17,11 @@
 #include "base/process.h"
 #include "board/board.h"
 #include "conf/conf.h"
-#include "handler/handler.h"
+#include "handler/env.h"
 #include "worker/deadline.h"
+#include "worker/exec.h"
 #include "worker/rights.h"
+#include "worker/serve.h"
 #include "worker/stop.h"
 #include "worker/worker.h"
 
@@ -51,13 +55,35 @@ static void setup_fds(const struct worker_seat *seat)
 	close(null);
 }
 
+/* "NAME=value" of a variable of the master's; NULL if there is none. */
+static char *copy_variable(const char *name)
+{
+	const char *value = getenv(name);
+	char *entry = NULL;
+
+	if (value != NULL && asprintf(&entry, "%s=%s", name, value) < 0)
+		return NULL;
+	return entry;
+}
+
 /* A clean environment: what the config says, and a PATH. */
 static void setup_environment(const struct worker_seat *seat)
 {
 	struct conf_list list = seat->service->environment;
+	struct conf_list pass = seat->service->pass_environment;
+	char **passed = calloc(pass.count + 1, sizeof(char *));
 
+	if (passed == NULL)
+		give_up(seat, "environment", WORKER_EXIT_SETUP);
+	for (unsigned i = 0; i < pass.count; i++)
+		passed[i] = copy_variable(conf_list_string(seat->conf, pass, i));
 	if (clearenv() != 0 || setenv("PATH", DEFAULT_PATH, 1) < 0)
 		give_up(seat, "environment", WORKER_EXIT_SETUP);
+	for (unsigned i = 0; i < pass.count; i++) {
+		if (passed[i] != NULL && putenv(passed[i]) != 0)
+			give_up(seat, "environment", WORKER_EXIT_SETUP);
+	}
+	free(passed);
 	for (unsigned i = 0; i < list.count; i++) {
 		/* the conf is mapped as long as we live, and nobody writes to it */
 		if (putenv((char *)conf_list_string(seat->conf, list, i)) != 0)
@@ -109,15 +135,63 @@ static void setup_signals(const struct worker_seat *seat)
 {
 	if (deadline_setup() < 0)
 		give_up(seat, "timer_create", WORKER_EXIT_SETUP);
-	if (stop_setup(seat->listener, (int)seat->service->backlog) < 0)
+	if (stop_setup(seat->listener, (int)seat->service->backlog, seat->service->drain_ms) < 0)
 		give_up(seat, "signals", WORKER_EXIT_SETUP);
 }
 
-static void setup_handler(const struct worker_seat *seat, const struct handler *handler,
-			  void **state_r)
+static const struct serve *speaker; /* of handler_log() */
+
+void handler_log(int priority, const char *text)
 {
-	if (handler->init != NULL && handler->init(NULL, state_r) < 0)
+	enum log_level level = priority <= LOG_ERR     ? LOG_LEVEL_ERROR :
+			       priority == LOG_WARNING ? LOG_LEVEL_WARNING :
+			       priority == LOG_NOTICE  ? LOG_LEVEL_NOTICE :
+			       priority == LOG_INFO    ? LOG_LEVEL_INFO :
+							 LOG_LEVEL_DEBUG;
+
+	/* while a config is checked there is nobody to speak of */
+	if (speaker == NULL)
+		return;
+	log_write(level, "handler_message",
+		  LOG_FIELDS(KV("service", conf_string(speaker->conf, speaker->service->name)),
+			     KV("worker", speaker->index), KV("text", text)));
+}
+
+static pid_t own_pid;
+
+/* A worker leaves by _exit(2): who comes here is a handler that called exit(3), or its child. */
+static void on_exit_called(void)
+{
+	if (getpid() == own_pid)
+		_exit(WORKER_EXIT_CALLED);
+}
+
+static void setup_handler(const struct worker_seat *seat, struct serve *serve)
+{
+	const struct handler *handler = serve->handler;
+	const struct listener_spec *spec = &seat->service->spec;
+	/* kept: a handler may look at its options later on */
+	static struct handler_env env;
+
+	speaker = serve;
+	own_pid = getpid();
+	if (atexit(on_exit_called) != 0)
+		give_up(seat, "atexit", WORKER_EXIT_SETUP);
+
+	env = (struct handler_env){
+		.service = conf_string(seat->conf, seat->service->name),
+		.socket = { spec->family, spec->type, spec->protocol },
+		.options = conf_list_pointers(seat->conf, seat->service->options),
+	};
+	if (handler == NULL) {
+		return; /* a program, soon */
+	} else if (handler == &handler_exec) {
+		serve->state = exec_setup(serve);
+		if (serve->state == NULL)
+			give_up(seat, "preparing programs", WORKER_EXIT_HANDLER);
+	} else if (handler->init != NULL && handler->init(&env, &serve->state) < 0) {
 		give_up(seat, "init of the handler", WORKER_EXIT_HANDLER);
+	}
 }
 
 /*
@@ -130,19 +204,20 @@ static void setup_handler(const struct worker_seat *seat, const struct handler *
  *	parent death	after the change of uid, which clears it (prctl(2))
  *	signals		the master's signals were blocked since before the fork, so
  *			that one sent meanwhile waits for our handlers
+ *			(not for one that becomes a program, which has them as they are)
  *	handler		last: it runs with the rights it will serve with
  */
-void setup_worker(const struct worker_seat *seat, const struct handler *handler,
-		  struct slot **slot_r, void **state_r)
+void setup_worker(const struct worker_seat *seat, struct serve *serve)
 {
 	process_title_set("preforkd: %s", conf_string(seat->conf, seat->service->name));
-	setup_slot(seat, slot_r);
+	setup_slot(seat, &serve->slot);
 	setup_fds(seat);
 	setup_environment(seat);
 	setup_limits(seat);
 	setup_rights(seat);
 	setup_directory(seat);
 	setup_parent_death(seat);
-	setup_signals(seat);
-	setup_handler(seat, handler, state_r);
+	if (serve->handler != NULL)
+		setup_signals(seat);
+	setup_handler(seat, serve);
 }

@@ -4,16 +4,14 @@
 #ifndef PREFORKD_WORKER_SETUP_H
 #define PREFORKD_WORKER_SETUP_H
 
-struct handler;
-struct slot;
+struct serve;
 struct worker_seat;
 
 /*
- * Everything before the first accept(2). Ends the process with a status of
- * enum worker_exit when something fails, after a line in the log; the slot and
- * the state of the handler come out.
+ * Everything before the first accept(2); serve has conf, service and handler, and
+ * gets slot and state. Ends the process with a status of enum worker_exit when
+ * something fails, after a line in the log.
  */
-void setup_worker(const struct worker_seat *seat, const struct handler *handler,
-		  struct slot **slot_r, void **state_r);
+void setup_worker(const struct worker_seat *seat, struct serve *serve);
 
 #endif

@@ -8,12 +8,30 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+
+#define ORPHAN_GRACE_S 5 /* for the handler exec, which ends its program at the drain time */
 
 static struct {
 	int listener, queue_max;
+	long long drain_ms;
+	pid_t master;
+	timer_t timer;
 	volatile sig_atomic_t retiring, draining, budget;
 } stop;
+
+/* The master would kill us after the drain time; when it is gone, the kernel does. */
+static void limit_orphan(void)
+{
+	const struct itimerspec limit = {
+		.it_value = { .tv_sec = stop.drain_ms / 1000 + ORPHAN_GRACE_S,
+			      .tv_nsec = stop.drain_ms % 1000 * 1000000 },
+	};
+
+	if (getppid() != stop.master)
+		timer_settime(stop.timer, 0, &limit, NULL);
+}
 
 static void retire(void)
 {
@@ -21,11 +39,18 @@ static void retire(void)
 	dup3(STDIN_FILENO, stop.listener, O_CLOEXEC);
 }
 
+void stop_leave(void)
+{
+	retire();
+}
+
 static void on_retire(int signal_number)
 {
 	int saved = errno;
 
 	(void)signal_number;
+	if (stop.retiring == 0)
+		limit_orphan();
 	retire();
 	errno = saved;
 }
@@ -87,12 +112,17 @@ static int handle(int signal_number, void (*handler)(int))
 	return sigaction(signal_number, &action, NULL);
 }
 
-int stop_setup(int listener, int queue_max)
+int stop_setup(int listener, int queue_max, long long drain_ms)
 {
+	struct sigevent kill = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
 	sigset_t none;
 
 	stop.listener = listener;
 	stop.queue_max = queue_max;
+	stop.drain_ms = drain_ms;
+	stop.master = getppid();
+	if (timer_create(CLOCK_MONOTONIC, &kill, &stop.timer) < 0)
+		return -1;
 	/* a terminal's Ctrl-C and hang-up are the master's business */
 	if (handle(SIGINT, SIG_IGN) < 0 || handle(SIGQUIT, SIG_IGN) < 0 ||
 	    handle(SIGHUP, SIG_IGN) < 0 || handle(SIGUSR2, SIG_IGN) < 0 ||

@@ -19,10 +19,10 @@
 
 /*
  * Install the handlers for this listener and unblock all signals; standard input
- * must be /dev/null by now. queue_max: what may wait in its queue at most. 0, or
- * -1 with errno.
+ * must be /dev/null by now. queue_max: what may wait in its queue at most. drain_ms:
+ * how long we may live without a master. 0, or -1 with errno.
  */
-int stop_setup(int listener, int queue_max);
+int stop_setup(int listener, int queue_max, long long drain_ms);
 
 /* Told to retire: take no more. */
 bool stop_retiring(void);
@@ -35,5 +35,8 @@ bool stop_may_take(void);
 
 /* n were taken. */
 void stop_took(int n);
+
+/* Leave after the conn in hand, as if told to. */
+void stop_leave(void);
 
 #endif

@@ -4,13 +4,17 @@
 #include "worker/worker.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "conf/conf.h"
 #include "handler/handlers.h"
+#include "handler/module.h"
 #include "net/triple.h"
+#include "worker/exec.h"
+#include "worker/persist.h"
 #include "worker/serve.h"
 #include "worker/setup.h"
 
@@ -25,6 +29,8 @@ const char *worker_exit_text(int status)
 		return "handler_init_failed";
 	case WORKER_EXIT_LISTENER:
 		return "listener_broken";
+	case WORKER_EXIT_CALLED:
+		return "handler_called_exit";
 	case WORKER_EXIT_ORPHAN:
 		return "master_gone";
 	default:
@@ -43,8 +49,34 @@ static void detach(void)
 static void say_ready(int ready_fd)
 {
 	/* if the master does not hear it, it is gone, and so shall we be */
-	(void)fd_write_all(ready_fd, "R", 1);
+	(void)fd_write_all(ready_fd, WORKER_READY, 1);
 	close(ready_fd);
+}
+
+/* While we have the rights of the master: its file need not be for the user's eyes. */
+static const struct handler *load_module(const struct worker_seat *seat)
+{
+	char path[PATH_MAX], error[512];
+	const char *name = conf_string(seat->conf, seat->service->handler);
+	const struct handler *handler =
+		module_load(module_path(name, path, sizeof(path)), error, sizeof(error));
+
+	if (handler == NULL) {
+		log_error("module_failed",
+			  KV("service", conf_string(seat->conf, seat->service->name)),
+			  KV("worker", seat->index + 1), KV("error", error));
+		_exit(WORKER_EXIT_HANDLER);
+	}
+	return handler;
+}
+
+static const struct handler *find_handler(const struct worker_seat *seat)
+{
+	if (seat->service->kind == CONF_EXEC)
+		return &handler_exec;
+	if (seat->service->kind == CONF_MODULE)
+		return load_module(seat);
+	return handlers_find(conf_string(seat->conf, seat->service->handler));
 }
 
 _Noreturn void worker_run(const struct worker_seat *seat)
@@ -54,15 +86,18 @@ _Noreturn void worker_run(const struct worker_seat *seat)
 		.service = seat->service,
 		.listener = seat->listener,
 		.index = seat->index + 1,
-		.handler = handlers_find(conf_string(seat->conf, seat->service->handler)),
+		.generation = seat->generation,
+		.handler = find_handler(seat),
 	};
 	const struct listener_spec *spec = &seat->service->spec;
 	int status;
 
-	assert(serve.handler != NULL);
-	setup_worker(seat, serve.handler, &serve.slot, &serve.state);
+	assert(serve.handler != NULL || seat->service->kind == CONF_PERSISTENT);
+	setup_worker(seat, &serve);
 	if (seat->detach)
 		detach();
+	if (seat->service->kind == CONF_PERSISTENT)
+		persist_become(seat);
 	say_ready(seat->ready_fd);
 	if (triple_find(spec->family, spec->type, spec->protocol)->accepts)
 		status = serve_connections(&serve);

@@ -18,11 +18,18 @@ struct worker_seat {
 	const struct conf_service *service;
 	const struct board *board;
 	unsigned index; /* of its seat and slot, from 0 */
+	unsigned generation;
 	int listener;
-	bool detach;  /* after READY standard error is nobody's any more (-D) */
-	int ready_fd; /* one byte written here means READY; then it is closed */
-	pid_t master; /* who our parent must be */
+	bool detach;		 /* after READY standard error is nobody's any more (-D) */
+	int ready_fd;		 /* WORKER_READY written here means READY; then it is closed */
+	const char *notify_name; /* where a persistent program says how it is */
+	pid_t master;		 /* who our parent must be */
 };
+
+/* What a worker says through its ready pipe, one byte each. */
+#define WORKER_READY "R"
+#define WORKER_BECOMES "X" /* a persistent program, unless WORKER_FAILED follows */
+#define WORKER_FAILED "F"
 
 /* Exit statuses of a worker; 0: it left because it was told to. */
 enum worker_exit {
@@ -30,6 +37,7 @@ enum worker_exit {
 	WORKER_EXIT_SETUP = 100,    /* rights or limits could not be set; said in the log */
 	WORKER_EXIT_HANDLER = 101,  /* the handler's init failed */
 	WORKER_EXIT_LISTENER = 102, /* the listening socket does not work any more */
+	WORKER_EXIT_CALLED = 104,   /* a handler called exit(3) */
 	WORKER_EXIT_ORPHAN = 103,   /* the master was gone before we began */
 };
 

@@ -1,0 +1,150 @@
+#include "conf/check_program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/compile.h"
+#include "conf/words.h"
+
+#define WORDS_SIZE_MAX 1024 /* each %{word} becomes at most 128 bytes: see worker/invocation.c */
+#define SCRIPT_LINE_MAX 256 /* what the kernel reads of it */
+
+static bool is_in_group(const struct conf *conf, const struct conf_service *service, gid_t gid)
+{
+	const gid_t *groups = conf_groups(conf, service);
+
+	for (unsigned i = 0; i < service->n_groups; i++) {
+		if (groups[i] == gid)
+			return true;
+	}
+	return service->gid == gid;
+}
+
+/* As the kernel will see it for the user of the workers, who is not us. */
+static bool may_execute(const struct conf *conf, const struct conf_service *service,
+			const struct stat *st)
+{
+	if (service->uid == 0)
+		return (st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0;
+	if (st->st_uid == service->uid)
+		return (st->st_mode & S_IXUSR) != 0;
+	if (is_in_group(conf, service, st->st_gid))
+		return (st->st_mode & S_IXGRP) != 0;
+	return (st->st_mode & S_IXOTH) != 0;
+}
+
+/* A directory on the way that the user of the workers may not enter; NULL: there is none. */
+static const char *find_barrier(const struct conf *conf, const struct conf_service *service,
+				const char *path, char buf[PATH_MAX])
+{
+	struct stat st;
+
+	for (const char *slash = strchr(path + 1, '/'); slash != NULL;
+	     slash = strchr(slash + 1, '/')) {
+		snprintf(buf, PATH_MAX, "%.*s", (int)(slash - path), path);
+		if (stat(buf, &st) == 0 && !may_execute(conf, service, &st))
+			return buf;
+	}
+	return NULL;
+}
+
+/* What is wrong with a file that shall be run; NULL: nothing. */
+static const char *find_fault(const struct conf *conf, const struct conf_service *service,
+			      const char *path)
+{
+	char directory[PATH_MAX];
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return strerror(errno);
+	if (!S_ISREG(st.st_mode))
+		return "is not a regular file";
+	if ((st.st_mode & S_IWOTH) != 0)
+		return "can be written by everybody (chmod o-w)";
+	if ((st.st_mode & (S_ISUID | S_ISGID)) != 0)
+		return "is setuid or setgid, which has no effect here: workers get no new "
+		       "privileges";
+	if (find_barrier(conf, service, path, directory) != NULL)
+		return "the user of the workers may not enter its directory (chmod +x, run.user)";
+	if (!may_execute(conf, service, &st))
+		return "cannot be executed by the user of the workers (chmod +x, run.user)";
+	return NULL;
+}
+
+/* The interpreter of a script into buf; false if it is none. */
+static bool find_interpreter(const char *path, char buf[SCRIPT_LINE_MAX])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char line[SCRIPT_LINE_MAX] = "";
+	ssize_t n = fd >= 0 ? read(fd, line, sizeof(line) - 1) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	return n > 2 && sscanf(line, "#! %255s", buf) == 1 && line[0] == '#' && line[1] == '!';
+}
+
+static void check_file(struct compile *compile, const struct conf_service *service,
+		       const char *path)
+{
+	char interpreter[SCRIPT_LINE_MAX];
+	const char *fault = find_fault(compile->conf, service, path);
+
+	if (fault != NULL) {
+		compile_error(compile, service, "command", "%s: %s", path, fault);
+		return;
+	}
+	if (!find_interpreter(path, interpreter))
+		return;
+	fault = find_fault(compile->conf, service, interpreter);
+	if (fault != NULL)
+		compile_error(compile, service, "command", "%s: its interpreter %s: %s", path,
+			      interpreter, fault);
+}
+
+static void check_words(struct compile *compile, const struct conf_service *service)
+{
+	size_t size = 0;
+
+	for (unsigned i = 1; i < service->command.count; i++) {
+		const char *argument = conf_list_string(compile->conf, service->command, i);
+		char unknown[64];
+
+		size += strchr(argument, '%') != NULL ? strlen(argument) : 0;
+		if (!words_check(argument, unknown, sizeof(unknown)))
+			compile_error(compile, service, "command",
+				      "%%{%s} is no word that it knows; they are: " WORDS_LIST,
+				      unknown);
+	}
+	if (size > WORDS_SIZE_MAX)
+		compile_error(compile, service, "command",
+			      "arguments with %% in them may have %d bytes together",
+			      WORDS_SIZE_MAX);
+}
+
+void check_program(struct compile *compile, const struct conf_service *service)
+{
+	const char *path;
+
+	if (service->command.count == 0) {
+		compile_error(compile, service, "command", "is required by handler %s",
+			      conf_string(compile->conf, service->handler));
+		return;
+	}
+	if (service->kind == CONF_PERSISTENT && service->stderr_to == CONF_STDERR_CONNECTION)
+		compile_error(compile, service, "stderr",
+			      "a persistent program has no connection of its own: log or null");
+	path = conf_list_string(compile->conf, service->command, 0);
+	if (path[0] != '/')
+		compile_error(compile, service, "command",
+			      "\"%s\": must begin with an absolute path", path);
+	else if (compile->here)
+		check_file(compile, service, path);
+	if (service->kind == CONF_EXEC)
+		check_words(compile, service);
+}
