@@ -10,7 +10,8 @@ rule() {
 	net                base net
 	board              base board
 	handler            base handler
-	conf               base net conf handler/handlers.h confuse.h
+	modules            handler/handler.h
+	conf               base net conf handler/handlers.h handler/module.h handler/env.h confuse.h
 	worker             base net conf board handler worker
 	master             base net conf board handler master systemd
 	master/spawn.c     base net conf board handler master systemd worker/worker.h
@@ -48,13 +49,14 @@ forbidden() {
 
 @test "each rule is needed, and each is found broken" {
 	local tree=$BATS_TEST_TMPDIR/src room
-	for room in base net board handler conf worker master; do
+	for room in base net board handler modules conf worker master; do
 		mkdir -p "$tree/$room"
 	done
 	echo '#include "net/address.h"' >"$tree/base/log.c"
 	echo '#include "conf/conf.h"' >"$tree/net/address.c"
 	echo '#include "net/address.h"' >"$tree/board/board.c"
 	echo '  # include  "worker/conn.h"' >"$tree/handler/echo.h"
+	printf '#include "handler/handler.h"\n#include "handler/env.h"\n' >"$tree/modules/php.c"
 	printf '#include "handler/handlers.h"\n#include "handler/handler.h"\n#include <confuse.h>\n' >"$tree/conf/check.c"
 	printf '#include "master/state.h"\n#include <systemd/sd-event.h>\n' >"$tree/worker/setup.c"
 	printf '#include "worker/worker.h"\n#include <confuse.h>\n' >"$tree/master/loop.c"
@@ -66,6 +68,7 @@ forbidden() {
 	net/address.c may not include conf/conf.h
 	board/board.c may not include net/address.h
 	handler/echo.h may not include worker/conn.h
+	modules/php.c may not include handler/env.h
 	conf/check.c may not include handler/handler.h
 	worker/setup.c may not include master/state.h
 	worker/setup.c may not include systemd/sd-event.h

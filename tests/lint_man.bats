@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # What the documents say is tried: every example of the man page and of etc/, and the lists of what there is.
 # shellcheck disable=SC2154  # run sets stderr
+# shellcheck disable=SC2094  # what is read and what is written are two directories
 
 bats_require_minimum_version 1.5.0
 load lib/daemon
@@ -8,6 +9,7 @@ load lib/daemon
 MAN_CONF=$BATS_TEST_DIRNAME/../man/preforkd.conf.5.in
 MAN=$BATS_TEST_DIRNAME/../man/preforkd.8.in
 MAN_CTL=$BATS_TEST_DIRNAME/../man/preforkctl.1.in
+MAN_MODULE=$BATS_TEST_DIRNAME/../man/preforkd-module.3.in
 ETC=$BATS_TEST_DIRNAME/../etc
 PREFORKCTL=${PREFORKCTL:-${PREFORKD%/*}/preforkctl}
 
@@ -26,10 +28,13 @@ block() {
 }
 
 # is_good NAME: $CONF passes -T and -t. -t may refuse sockets that this kernel does not give, and warn that it answers pings
-# itself; without root both may refuse other users.
+# itself; without root both may refuse other users. Programs may be missing, but not in strict mode. The handler php may
+# be missing where it is not built.
 is_good() {
 	local option excused=': this system gives no socket of |: warning: .*echo_ignore_all'
 	[ "$(id -u)" -eq 0 ] || excused+='|only root can run workers as'
+	[ -n "${PHP_MODULE:-}" ] || excused+='|: there is no handler "php"; '
+	[ -n "${PREFORKD_TEST_STRICT:-}" ] || excused+='|: command: /[^ ]*: No such file or directory$'
 	for option in -T -t; do
 		run --separate-stderr "$PREFORKD" -c "$CONF" "$option"
 		! grep -Ev "$excused" <<<"$stderr" | grep . || { echo "$1: refused by $option"; return 1; }
@@ -58,15 +63,21 @@ n_services_is() {
 	done
 }
 
+# as_installed: standard input, where the handler php and its script are those of here
+as_installed() {
+	sed -E ${PHP_MODULE:+-e "s|^(.*handler *= )php\$|\1\"$PHP_MODULE\"|"} \
+		-e "s|/srv/php/|$BATS_TEST_DIRNAME/../examples/php/|"
+}
+
 @test "every example of etc/services.d passes, alone and all together" {
 	local example
 	mkdir "$BATS_TEST_TMPDIR/services.d"
 	for example in "$ETC"/services.d/*.conf.example; do
-		write_config <"$example"
+		as_installed <"$example" | write_config
 		is_good "$example"
 	done
 	for example in "$ETC"/services.d/*.conf.example; do
-		cat "$example" >"$BATS_TEST_TMPDIR/services.d/$(basename "$example" .example)"
+		as_installed <"$example" >"$BATS_TEST_TMPDIR/services.d/$(basename "$example" .example)"
 	done
 	write_config <"$ETC/preforkd.conf"
 	is_good "all together"
@@ -93,12 +104,28 @@ section() {
 	awk -v "title=$1" '/^\.Sh / { on = $0 == ".Sh " title } on' "$2"
 }
 
-@test "both man pages describe the handlers that are compiled in, and no other" {
+# handlers: those that are compiled in, and those that are programs
+handlers() {
+	{ listed handlers; printf "%s\n" exec persistent; } | sort -u
+}
+
+@test "both man pages describe the handlers that are compiled in, and those that are programs, and no other" {
 	local page
 	[ "$(listed handlers | wc -l)" -ge 6 ]
 	for page in "$MAN" "$MAN_CONF"; do
-		[ "$(section HANDLERS "$page" | sed -n 's/^\.It Cm //p' | sort)" = "$(listed handlers)" ] || { echo "$page"; false; }
+		diff -u --label "$page" --label 'preforkd -m' <(section HANDLERS "$page" | sed -n 's/^\.It Cm //p' | sort) <(handlers)
 	done
+}
+
+# words: the %{words} that preforkd.conf(5) says arguments may hold
+words() {
+	awk '/^\.It / { on = /^\.It Ic command/ } on' "$MAN_CONF" | grep -o '%{[a-z_]*}' | tr -d '%{}'
+}
+
+@test "preforkd.conf(5) lists the words that arguments may hold, and no other" {
+	echo 'service x { handler = exec command = {"/bin/cat", "%{?}"} }' | write_config
+	run "$PREFORKD" -c "$CONF" -t
+	diff -u --label preforkd.conf.5 --label 'preforkd -t' <(words) <(tr ' ' '\n' <<<"${output##*they are: }")
 }
 
 # sockets: the table of preforkd.conf(5), "FAMILY TYPE PROTOCOL SERVES"; 0 is the protocol of a family that has none
@@ -149,7 +176,7 @@ options_in_help() {
 
 @test "mandoc finds nothing to complain about in the man pages" {
 	command -v mandoc >/dev/null || strict_skip "mandoc is not installed"
-	run mandoc -Tlint -W warning "$MAN" "$MAN_CONF" "$MAN_CTL"
+	run mandoc -Tlint -W warning "$MAN" "$MAN_CONF" "$MAN_CTL" "$MAN_MODULE"
 	[ "$status" -eq 0 ] || { echo "$output"; false; }
 	[ -z "$output" ]
 }

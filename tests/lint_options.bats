@@ -18,15 +18,24 @@ base() {
 	path-dgram) echo 'family = unix  type = dgram  path = "/y"' ;;
 	vsock) echo 'family = vsock' ;;
 	tipc) echo 'family = tipc  type = rdm  address = "1000:1"' ;;
+	program) echo 'handler = exec  command = {"/bin/cat"}' ;;
+	stays) echo 'handler = persistent  command = {"/bin/cat"}' ;;
 	esac
+}
+
+# service NAME [KEYS]: with that base, and a handler
+service() {
+	echo "service $1 { $(base "$1") ${2-}"
+	[ "$1" = program ] || [ "$1" = stays ] || echo 'handler = echo'
+	echo '}'
 }
 
 setup() {
 	local name
 	daemon_setup
 	TABLES=$BATS_TEST_TMPDIR
-	for name in ip ip6 udp path path-dgram vsock tipc; do
-		echo "service $name { handler = echo  $(base "$name") }"
+	for name in ip ip6 udp path path-dgram vsock tipc program stays; do
+		service "$name"
 	done | write_config
 }
 
@@ -90,7 +99,7 @@ same() {
 
 @test "the man page has every key of the program and no other, with its default" {
 	# what has to be written has a default of its own word
-	manual | sed -E 's/^handler\|none \(required\)\|/handler|written|/; s/^path\|""\|/path|written|/' |
+	manual | sed -E -e 's/^handler\|none \(required\)\|/handler|written|/' -e 's/^path\|""\|/path|written|/' -e 's/^command\|\{\}\|/command|written|/' |
 		cut -d '|' -f 1,2 | sort >"$TABLES/manual"
 	program >"$TABLES/program"
 	[ "$(wc -l <"$TABLES/program")" -ge 50 ]
@@ -110,7 +119,7 @@ same() {
 @test "the sample has every key of the program and no other, with its default" {
 	sample | keys | awk '
 		{ service = $1; key = $2; sub(/^[^ ]* [^ ]* /, ""); sub(/\|.*/, "") }
-		key == "handler" || key == "path" { print key "|written"; next }
+		key == "handler" || key == "path" || key == "command" { print key "|written"; next }
 		service != "-" && service != "example" && key ~ /^(family|type|address)$/ { next }	# what makes it what it is
 		{ print key "|" $0 }' | sort -u >"$TABLES/sample"
 	program >"$TABLES/program"
@@ -129,36 +138,44 @@ same() {
 	[ -z "$output" ] || { echo "$output"; false; }
 }
 
-# with_wrong KEY: a config where KEY has a value that is no number, word, mode ... of any kind; only a text
+# with_wrong KEY VALUE: a config where KEY has a value that is no number, word, mode ... of any kind; only a text
 with_wrong() {
 	local key=$1 service line
 	service=$("$PREFORKD" -c "$CONF" -T | keys | awk -v "key=$key" '$2 == key { print $1; exit }')
-	line="${key##*.} = \"?\""
-	if [ "$service" = - ]; then
+	line="${key##*.} = \"$2\""
+	case $key in
+	global.*)
 		echo "$line service x { handler = echo }"
 		return
-	fi
+		;;
+	command) # which its base has already
+		echo "service x { handler = exec $line }"
+		return
+		;;
+	esac
 	while [[ $key == *.* ]]; do
 		key=${key%.*}
 		line="${key##*.} { $line }"
 	done
-	echo "service x { handler = echo  $(base "$service")  $line }"
+	service "$service" "$line" | sed 's/^service [^ ]*/service x/'
 }
 
 @test "the program takes for each key values of the type that the man page says" {
-	local key type text n=0 config=$CONF
+	local key type wrong text n=0 config=$CONF
 	shopt -s extglob
 	declare -A expected=(
 		[number]='is not a number@(, or somaxconn| without)' [size]='is not a number, with K, M or G' [octal]='is not an octal mode'
 		[bool]='is not true or false' [word]='is not one of' [duration]='is not a duration with its unit'
-		[list]='is not NAME=value'
+		[list]='@( is not NAME=value| is no name of a variable|: must begin with an absolute path)'
 	)
 	while IFS='|' read -r key type; do
 		[ "$type" != text ] || continue
 		n=$((n + 1))
-		CONF=$config with_wrong "$key" >"$TABLES/wrong.conf"
+		# of a list it is the one member
+		wrong=$([ "$type" = list ] && echo '=?' || echo '?')
+		CONF=$config with_wrong "$key" "$wrong" >"$TABLES/wrong.conf"
 		text=$("$PREFORKD" -c "$TABLES/wrong.conf" -t 2>&1) || :
-		[[ -n ${expected[$type]} && $text == *"${key#global.}: \"?\" "${expected[$type]}* ]] ||
+		[[ -n ${expected[$type]} && $text == *"${key#global.}: \"$wrong\""*( )${expected[$type]}* ]] ||
 			{ echo "$key is of type $type in the man page; the program says: $text"; return 1; }
 	done < <(manual | cut -d '|' -f 1,3)
 	[ "$n" -ge 30 ]
