@@ -413,6 +413,7 @@ extends_enough() {
 	wait_for 5 "the reload" log_has 'event=reload_started'
 	service first '' '' 3 | write_config
 	kill -HUP "$MASTER"
+	wait_for 5 "the second reload" log_has 'event=reload_done'
 	wait_for 5 "the workers of the last config" n_workers_is 3
 	log_has 'event=reload_refused error="superseded by another reload" generation=1'
 	[ "$(log_count 'event=reload_done')" -eq 1 ]

@@ -260,6 +260,10 @@ static bool is_one_address(const struct listener_spec *a, const struct listener_
 {
 	const char *path_a = address_path(&a->address), *path_b = address_path(&b->address);
 
+	/* one that is none was reported already */
+	if (a->length == 0 || b->length == 0)
+		return false;
+
 	if (path_a != NULL && path_b != NULL)
 		return strcmp(path_a, path_b) == 0;
 	return listener_same_address(a, b);

@@ -273,12 +273,12 @@ static int apply_texts(int fd, const struct sockopt_values *before,
 		       const struct sockopt_values *values, struct sockopt_state *state,
 		       struct text *error)
 {
-	if (strcmp(values->bind_device, before->bind_device) != 0 &&
-	    apply_device(fd, values->bind_device, error) < 0)
+	if (strcmp(values->congestion, before->congestion) != 0 &&
+	    apply_congestion(fd, values->congestion, state, error) < 0)
 		return -1;
-	if (strcmp(values->congestion, before->congestion) == 0)
+	if (strcmp(values->bind_device, before->bind_device) == 0)
 		return 0;
-	return apply_congestion(fd, values->congestion, state, error);
+	return apply_device(fd, values->bind_device, error);
 }
 
 static bool differs(const struct sockopt_values *a, const struct sockopt_values *b,
