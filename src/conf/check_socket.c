@@ -119,8 +119,8 @@ static void check_path(struct compile *compile, const struct conf_service *servi
 {
 	const char *path = conf_string(compile->conf, service->path);
 
-	if (service->family != AF_UNIX)
-		return;
+	if (service->family != AF_UNIX || service->spec.length == 0)
+		return; /* too long was said already */
 	if (path[0] == '\0')
 		compile_error(compile, service, "path", "is required by family unix");
 	else if (path[0] == '@' && path[1] == '\0')
@@ -263,7 +263,6 @@ static bool is_one_address(const struct listener_spec *a, const struct listener_
 	/* one that is none was reported already */
 	if (a->length == 0 || b->length == 0)
 		return false;
-
 	if (path_a != NULL && path_b != NULL)
 		return strcmp(path_a, path_b) == 0;
 	return listener_same_address(a, b);

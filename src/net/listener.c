@@ -200,18 +200,18 @@ static int adjust_socket(struct listener *listener, int fd, const struct listene
 {
 	const struct listener_spec *now = &listener->spec;
 
-	/* what may be refused comes last, so that it keeps nothing else from changing */
+	/* what is likely to be refused comes last: it keeps the rest from changing */
 	if (triple_of(spec)->listens && now->backlog != spec->backlog &&
 	    listen(fd, spec->backlog) < 0)
 		return fail(error, "listen", remedy(errno, spec));
+	if (sockopt_apply(fd, &now->options, &spec->options, &listener->options, error, error) < 0)
+		return -1;
 	if (!same_group(&now->group, &spec->group)) {
 		/* first, since it may be the same group with an interface */
 		datagram_leave(fd, &now->group);
 		if (datagram_join(fd, &spec->group, error) < 0)
 			return -1;
 	}
-	if (sockopt_apply(fd, &now->options, &spec->options, &listener->options, error, error) < 0)
-		return -1;
 	return 0;
 }
 
