@@ -333,7 +333,7 @@ request() {
 @test "arguments are never cut: what is too long for words is refused, or comes whole" {
 	local long size
 	script a <<<'for arg; do echo "${#arg}"; done'
-	for size in 100 500 2000 9000 20000 100000; do
+	for size in 100 500 2000 9000 20000; do
 		echo "$size"
 		long=$(request "$size")
 		service a '' '' "\"$DIR/a\", \"$long\", \"%{service}$long\", \"%{service}\", \"$long\"" | write_config
