@@ -11,19 +11,6 @@ setup() {
 
 teardown() { daemon_teardown; }
 
-# account_is SERVICE KEY=N...
-account_is() {
-	local service=$1 want
-	shift
-	for want in "$@"; do
-		[ "$(account_of "$service" "${want%=*}")" = "${want#*=}" ] || {
-			echo "not $want"
-			grep "event=account service=$service" "$LOG"
-			return 1
-		}
-	done
-}
-
 # hold PORT: a connection that has been taken by a worker; its descriptor is $held
 hold() {
 	local byte

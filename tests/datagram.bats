@@ -56,11 +56,6 @@ need_own_network() {
 	own_network
 }
 
-start_with() {
-	printf '%s\n' "$@" | write_config
-	start_daemon
-}
-
 dgram() {
 	net "$TEST_BIN/dgram" "$@"
 }
@@ -95,19 +90,6 @@ stop_workers() {
 go_on() {
 	kill -CONT "${STOPPED[@]}"
 	STOPPED=()
-}
-
-# account_is SERVICE KEY=N...
-account_is() {
-	local service=$1 want
-	shift
-	for want in "$@"; do
-		[ "$(account_of "$service" "${want%=*}")" = "${want#*=}" ] || {
-			echo "not $want"
-			grep "event=account service=$service" "$LOG"
-			return 1
-		}
-	done
 }
 
 # low_port TO: "answered" or "silence" for a datagram from a port below 1024 that is free
@@ -229,15 +211,6 @@ while_workers_stand_still() {
 	[ "$(dgram "127.0.0.1:$port" last)" = "from=127.0.0.1:$port length=4" ]
 	stop_daemon
 	account_is four accepted=60 served=46 failed=14 refused=0
-}
-
-# all_wait PID...: each has made its socket and sleeps, which it does only for its answer
-all_wait() {
-	local pid
-	for pid in "$@"; do
-		find "/proc/$pid/fd" -lname 'socket:*' | grep -q . || return 1
-		grep -q '^State:.S' "/proc/$pid/status" || return 1
-	done
 }
 
 @test "a datagram from a port below 1024 is refused" {

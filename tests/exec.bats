@@ -60,16 +60,6 @@ service() {
 	echo "run { directory = \"$DIR\" ${3-} } }"
 }
 
-# start_with SERVICE...: a daemon that logs the end of each program
-start_with() {
-	printf '%s\n' "log_level = debug" "$@" | write_config
-	start_daemon
-}
-
-need_root() {
-	[ "$(id -u)" -eq 0 ] || strict_skip "root: only root can choose who the workers are"
-}
-
 # target SERVICE: where it is, in socat's words
 target() {
 	local address
@@ -100,19 +90,6 @@ last_exit() {
 
 exits_are() {
 	[ "$(log_count "event=program_exit service=$1 ")" -ge "$2" ]
-}
-
-# account_is SERVICE KEY=N...
-account_is() {
-	local service=$1 want
-	shift
-	for want in "$@"; do
-		[ "$(account_of "$service" "${want%=*}")" = "${want#*=}" ] || {
-			echo "$service: not $want"
-			grep "event=account service=$service " "$LOG"
-			return 1
-		}
-	done
 }
 
 # noted N: so many processes have said who they are
@@ -152,7 +129,7 @@ client_port() {
 
 @test "the environment of a TCP connection is complete, and nothing else" {
 	export PREFORKD_TEST_SECRET=1
-	start_with "$(service four '' '' '"/usr/bin/env"')" "$(service six 'family = inet6' '' '"/usr/bin/env"')"
+	start_debug "$(service four '' '' '"/usr/bin/env"')" "$(service six 'family = inet6' '' '"/usr/bin/env"')"
 	socat -d -d -t 30 - "TCP:$(address_of four)" >"$DIR/env" 2>"$DIR/client" </dev/null
 	env_is four <<-END
 		PROTO=TCP
@@ -176,7 +153,7 @@ client_port() {
 }
 
 @test "the address of a connection is the one the client came to, and IPv4 is IPv4 over IPv6, too" {
-	start_with "$(service all 'address = "*"' '' '"/usr/bin/env"')" \
+	start_debug "$(service all 'address = "*"' '' '"/usr/bin/env"')" \
 		"$(service both 'family = inet6 address = "*" socket { v6only = false }' '' '"/usr/bin/env"')"
 	for name in all both; do
 		socat -t 30 - "TCP:127.9.8.7:$(port_of $name),bind=127.6.5.4" >"$DIR/env" </dev/null
@@ -196,7 +173,7 @@ ipc_env() {
 
 @test "the environment of a unix connection is complete, and nothing else" {
 	local abstract=@preforkd-test-$$-$RANDOM
-	start_with "$(service path "family = unix path = \"$BATS_TEST_TMPDIR/s\"" '' '"/usr/bin/env"')" \
+	start_debug "$(service path "family = unix path = \"$BATS_TEST_TMPDIR/s\"" '' '"/usr/bin/env"')" \
 		"$(service name "family = unix path = \"$abstract\"" '' '"/usr/bin/env"')" \
 		"$(service record "family = unix type = seqpacket path = \"$BATS_TEST_TMPDIR/r\"" '' '"/usr/bin/env"')"
 	beside "$DIR/env" socat -t 30 - "UNIX-CONNECT:$BATS_TEST_TMPDIR/s"
@@ -229,7 +206,7 @@ request() {
 
 @test "the environment of a datagram is complete, and nothing else" {
 	local peer
-	start_with "$(service four 'type = dgram' '' '"/usr/bin/env"')" \
+	start_debug "$(service four 'type = dgram' '' '"/usr/bin/env"')" \
 		"$(service six 'type = dgram family = inet6' '' '"/usr/bin/env"')" \
 		"$(service path "type = dgram family = unix path = \"$BATS_TEST_TMPDIR/s\"" '' '"/usr/bin/env"')"
 	# an answer is as long as the request at most
@@ -269,7 +246,7 @@ request() {
 @test "the config adds variables and passes others on, and cannot forge what is said of the connection" {
 	# behind env, so that it is the master alone that has them
 	behind env 'PASSED=a b=c' BOTH=passed EMPTY= HIDDEN=1 PATH=/opt/passed:/usr/bin
-	start_with "$(service own '' '
+	start_debug "$(service own '' '
 		environment = {"OTHER=x  y", "BOTH=own", "TCPREMOTEIP=1.2.3.4", "PREFORKD_SERVICE=forged"}
 		pass_environment = {PASSED, BOTH, EMPTY, PATH, MISSING}' '"/usr/bin/env"')" \
 		"$(service plain '' '' '"/usr/bin/env"')"
@@ -288,7 +265,7 @@ request() {
 
 @test "worker, connection and generation are counted" {
 	script a <<<'echo "$PREFORKD_WORKER $PREFORKD_CONNECTION $PREFORKD_GENERATION $1"'
-	start_with "$(service a '' '' "\"$DIR/a\", \"%{worker}/%{connection}/%{generation}\"")"
+	start_debug "$(service a '' '' "\"$DIR/a\", \"%{worker}/%{connection}/%{generation}\"")"
 	[ "$(ask a </dev/null)" = "1 1 1 1/1/1" ]
 	[ "$(ask a </dev/null)" = "1 2 1 1/2/1" ]
 	reload_daemon
@@ -304,7 +281,7 @@ request() {
 		script $name <<<'printf "<%s>\n" "$@"'
 	done
 	words="\"${words//, /\", \"}\""
-	start_with "$(service tcp 'address = "*"' '' \
+	start_debug "$(service tcp 'address = "*"' '' \
 		"\"$DIR/tcp\", $words, \"\", $odd")" \
 		"$(service path "family = unix path = \"$BATS_TEST_TMPDIR/s\"" '' "\"$DIR/path\", $words")" \
 		"$(service udp 'type = dgram family = inet6' '' "\"$DIR/udp\", $words")"
@@ -359,7 +336,7 @@ fds() {
 	local ls='"/bin/ls", "-l", "/proc/self/fd"' socket stray
 	exec {stray}<"$BATS_TEST_FILENAME"
 	install -m 666 /dev/null "$BATS_TEST_TMPDIR/stderr"
-	start_with "log = \"$LOG\"" "pidfile = \"$BATS_TEST_TMPDIR/pid\"" \
+	start_debug "log = \"$LOG\"" "pidfile = \"$BATS_TEST_TMPDIR/pid\"" \
 		"$(service a '' '' "$ls")" "$(service nowhere 'stderr = null' '' "$ls")" \
 		"$(service client 'stderr = connection' '' "$ls")" \
 		"$(service sharded 'socket { reuse_port = per-worker }' '' "$ls")" \
@@ -386,7 +363,7 @@ fds() {
 
 @test "no descriptor of a program is one that does not wait" {
 	local name flags='"/bin/cat", "/proc/self/fdinfo/0", "/proc/self/fdinfo/1", "/proc/self/fdinfo/2"'
-	start_with "$(service a '' '' "$flags")" "$(service dgram 'type = dgram' '' "$flags")"
+	start_debug "$(service a '' '' "$flags")" "$(service dgram 'type = dgram' '' "$flags")"
 	ask a </dev/null >"$DIR/a"
 	request 2000 | datagram dgram >"$DIR/dgram"
 	for name in a dgram; do
@@ -399,7 +376,7 @@ fds() {
 
 @test "a program leads a session and a group of its own, without a terminal" {
 	# pid, command, state, parent, group, session, terminal
-	start_with "$(service a '' '' '"/bin/cat", "/proc/self/stat"')"
+	start_debug "$(service a '' '' '"/bin/cat", "/proc/self/stat"')"
 	read -r pid _ _ parent group session terminal _ < <(ask a </dev/null)
 	[ "$parent" = "$(workers_of "$MASTER")" ]
 	[ "$pid" = "$(last_exit a program_pid)" ]
@@ -419,7 +396,7 @@ signals_are_default() {
 }
 
 @test "no signal is ignored, blocked or caught in a program" {
-	start_with "$(service a '' '' '"/bin/cat", "/proc/self/status"')"
+	start_debug "$(service a '' '' '"/bin/cat", "/proc/self/status"')"
 	signals_are_default
 	# the second time, too
 	signals_are_default
@@ -427,7 +404,7 @@ signals_are_default() {
 
 @test "no signal is ignored or blocked in a program when all are where preforkd was started" {
 	behind "$TEST_BIN/hostile" sigchld,ignored,blocked
-	start_with "$(service a '' '' '"/bin/cat", "/proc/self/status"')"
+	start_debug "$(service a '' '' '"/bin/cat", "/proc/self/status"')"
 	signals_are_default
 }
 
@@ -438,7 +415,7 @@ in_status() {
 
 @test "a program is the user of the config, and has no right" {
 	need_root
-	start_with "$(service a '' 'user = daemon group = bin' '"/bin/cat", "/proc/self/status"')" \
+	start_debug "$(service a '' 'user = daemon group = bin' '"/bin/cat", "/proc/self/status"')" \
 		"$(service top '' 'user = root' '"/bin/cat", "/proc/self/status"')"
 	ask a </dev/null >"$DIR/status"
 	cat "$DIR/status"
@@ -455,7 +432,7 @@ in_status() {
 
 @test "limits, umask and directory of a program are those of the config" {
 	script a <<<'grep "Max open files" /proc/self/limits; grep Umask /proc/self/status; pwd -P'
-	start_with "$(service a '' 'umask = 0137 nofile = 77')"
+	start_debug "$(service a '' 'umask = 0137 nofile = 77')"
 	ask a </dev/null >"$DIR/out"
 	cat "$DIR/out"
 	grep -Eqx 'Max open files +77 +77 +files *' "$DIR/out"
@@ -466,7 +443,7 @@ in_status() {
 # ---- the connection ----
 
 @test "what cat gets comes back byte for byte, on each kind of stream" {
-	start_with "$(service four '' '' '"/bin/cat"')" "$(service six 'family = inet6' '' '"/bin/cat"')" \
+	start_debug "$(service four '' '' '"/bin/cat"')" "$(service six 'family = inet6' '' '"/bin/cat"')" \
 		"$(service path "family = unix path = \"$BATS_TEST_TMPDIR/s\"" '' '"/bin/cat"')"
 	head -c 5000000 /dev/urandom >"$DIR/sent"
 	for name in four six path; do
@@ -481,7 +458,7 @@ in_status() {
 }
 
 @test "on seqpacket a read is a record of the client, a write one of the answer" {
-	start_with "$(service record "family = unix type = seqpacket path = \"$BATS_TEST_TMPDIR/r\"" '' '"/bin/cat"')"
+	start_debug "$(service record "family = unix type = seqpacket path = \"$BATS_TEST_TMPDIR/r\"" '' '"/bin/cat"')"
 	# two records of 3 and 2 bytes, the second one sent when the first one is back
 	(printf abc; wait_for 20 "the first record" test -s "$DIR/first"; printf de) |
 		timeout 30 socat -x -t 5 - "$(target record)" 2>"$DIR/hex" | (head -c 3 >"$DIR/first"; cat >"$DIR/rest")
@@ -491,7 +468,7 @@ in_status() {
 }
 
 @test "three hundred clients, twenty at a time, are served by four workers, while the config is reloaded" {
-	start_with "$(service a '' '' '"/bin/cat"' | sed 's/min = 1/min = 4/')"
+	start_debug "$(service a '' '' '"/bin/cat"' | sed 's/min = 1/min = 4/')"
 	beside "$DIR/load" "$TEST_BIN/load" -n 300 -c 20 -p "$(port_of a)" --timeout 60000
 	for _ in 1 2 3 4; do
 		reload_daemon
@@ -503,14 +480,14 @@ in_status() {
 }
 
 @test "a program that reads to the end answers a client that has closed its sending side" {
-	start_with "$(service a '' '' '"/usr/bin/wc", "-c"')"
+	start_debug "$(service a '' '' '"/usr/bin/wc", "-c"')"
 	[ "$(request 100000 | ask a)" = 100000 ]
 	stop_daemon
 	account_is a served=1 bytes_in=100000 bytes_out=7
 }
 
 @test "a program that does not read answers, and one that does not write is waited for" {
-	start_with "$(service silent '' '' '"/bin/dd", "of=/dev/null", "status=none"')" \
+	start_debug "$(service silent '' '' '"/bin/dd", "of=/dev/null", "status=none"')" \
 		"$(service deaf '' '' '"/bin/echo", "hello"')"
 	[ "$(listen_to deaf)" = hello ]
 	[ "$(request 100 | ask deaf | head -n 1)" = hello ]
@@ -531,7 +508,7 @@ in_status() {
 		read -r word <go
 		echo "$word" >went
 	END
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	beside "$DIR/got" socat -t 60 - "TCP:$(address_of a)"
 	wait_for 20 "the answer" grep -q bye "$DIR/got"
 	wait_for 20 "the program without descriptors" noted 1
@@ -547,7 +524,7 @@ in_status() {
 }
 
 @test "200 MB come whole, and are counted" {
-	start_with "$(service a '' '' '"/usr/bin/head", "-c", "200M", "/dev/zero"')"
+	start_debug "$(service a '' '' '"/usr/bin/head", "-c", "200M", "/dev/zero"')"
 	[ "$(ask a </dev/null | wc -c)" -eq $((200 * 1024 * 1024)) ]
 	[ "$(last_exit a bytes_out)" -eq $((200 * 1024 * 1024)) ]
 	[ "$(last_exit a bytes_in)" -eq 0 ]
@@ -557,7 +534,7 @@ in_status() {
 
 @test "a client that goes away ends a program that writes, not the worker" {
 	local worker
-	start_with "$(service a '' '' '"/usr/bin/yes"')" \
+	start_debug "$(service a '' '' '"/usr/bin/yes"')" \
 		"$(service path "family = unix path = \"$BATS_TEST_TMPDIR/s\"" '' '"/usr/bin/yes"')"
 	worker=$(workers_of "$MASTER")
 	for name in a path; do
@@ -574,7 +551,7 @@ in_status() {
 @test "bytes are counted to the byte, whatever either side closes first" {
 	# the program shuts its side down, then waits for the client's end
 	script shut <<<'exec perl -e '\''syswrite(STDOUT, "12345"); shutdown(STDOUT, 1); 1 while sysread(STDIN, $buf, 4096)'\'
-	start_with "$(service none '' '' '"/bin/true"')" "$(service five '' '' '"/usr/bin/printf", "12345"')" \
+	start_debug "$(service none '' '' '"/bin/true"')" "$(service five '' '' '"/usr/bin/printf", "12345"')" \
 		"$(service cat '' '' '"/bin/cat"')" "$(service shut)"
 	# service, what the client sends, what comes back; a client that sends nothing and closes, and one that does not close
 	while read -r name in out; do
@@ -611,7 +588,7 @@ output_of() {
 		echo on stdout
 		printf 'one\n\ntwo words\nsay="yes"\\\n\033[31mred\007 \377\200\ttab\r\nleft\0right\nlast' >&2
 	END
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	[ "$(ask a </dev/null)" = "on stdout" ]
 	output_of a >"$DIR/out"
 	diff -u - "$DIR/out" <<-'END'
@@ -643,7 +620,7 @@ log_is_well_formed() {
 		head -c 3000 /dev/zero | tr '\0' '"' >&2
 		head -c 100000 /dev/urandom >&2
 	END
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	ask a </dev/null
 	[ "$(output_of a | wc -l)" -eq 100 ]
 	stop_daemon
@@ -652,7 +629,7 @@ log_is_well_formed() {
 
 @test "a line longer than 896 bytes is cut into several" {
 	script a <<<'head -c 3000 /dev/zero | tr "\0" x >&2; echo; echo short >&2'
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	ask a </dev/null
 	output_of a >"$DIR/out"
 	[ "$(awk '{ print length }' "$DIR/out" | tr '\n' ' ')" = "896 896 896 317 " ]
@@ -661,7 +638,7 @@ log_is_well_formed() {
 
 @test "a hundred lines of a connection are logged, the rest is counted" {
 	script a <<<'seq 5000 >&2'
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	ask a </dev/null
 	[ "$(output_of a)" = "$(seq 100)" ]
 	log_has 'level=warning .*event=program_output_dropped service=a worker=1 connection=1 lines=4900$'
@@ -678,7 +655,7 @@ log_is_well_formed() {
 
 @test "standard error without end is drained, bounded in the log, and ends with its time" {
 	local began
-	start_with "$(service a 'timeouts { total = 1s }' '' '"/bin/sh", "-c", "exec yes >&2"')" \
+	start_debug "$(service a 'timeouts { total = 1s }' '' '"/bin/sh", "-c", "exec yes >&2"')" \
 		"$(service b '' '' '"/bin/cat"')"
 	began=$(now_ms)
 	beside "$DIR/got" socat -u "TCP:$(address_of a)" -
@@ -696,7 +673,7 @@ log_is_well_formed() {
 	for name in client nowhere dgram; do
 		script $name <<<'echo one; echo two >&2; echo three; echo four >&2'
 	done
-	start_with "$(service client 'stderr = connection')" "$(service nowhere 'stderr = null')" \
+	start_debug "$(service client 'stderr = connection')" "$(service nowhere 'stderr = null')" \
 		"$(service dgram "stderr = connection type = dgram family = unix path = \"$BATS_TEST_TMPDIR/d\"")"
 	[ "$(ask client </dev/null | tr '\n' ' ')" = "one two three four " ]
 	[ "$(ask nowhere </dev/null | tr '\n' ' ')" = "one three " ]
@@ -709,7 +686,7 @@ log_is_well_formed() {
 		exec perl -e 'use Fcntl; my $flags = fcntl(STDERR, F_GETFL, 0);
 			print $flags & O_NONBLOCK ? "does not wait" : "waits"; fcntl(STDERR, F_SETFL, $flags | O_NONBLOCK)'
 	END
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	[ "$(ask a </dev/null)" = waits ]
 	[ "$(ask a </dev/null)" = waits ]
 }
@@ -718,7 +695,7 @@ log_is_well_formed() {
 
 @test "status and signal of a program stand in the log and in the account" {
 	script a <<<'read -r word; case $word in [0-9]*) exit "$word" ;; esac; kill -s "$word" $$'
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	while read -r word level reason; do
 		echo "$word"
 		echo "$word" | ask a
@@ -740,7 +717,7 @@ log_is_well_formed() {
 
 @test "a real-time signal has a name, too" {
 	script a <<<'exec perl -e "kill 40, $$"'
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	ask a </dev/null
 	[[ $(last_exit a reason) =~ ^(SIG)?(RTMIN\+6|RTMAX-24|40)$ ]]
 }
@@ -752,7 +729,7 @@ log_is_well_formed() {
 		perl -e 'select(undef, undef, undef, 0.2)'
 		echo hello
 	END
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	[ "$(printf 1234567 | ask a)" = hello ]
 	grep 'event=program_exit' "$LOG"
 	log_has ' event=program_exit service=a worker=1 connection=1 peer=127.0.0.1:[0-9]+ program_pid=[0-9]+ '
@@ -772,7 +749,7 @@ log_is_well_formed() {
 		./child &
 		while :; do sleep 0.05; done
 	END
-	start_with "$(service a 'timeouts { total = 700ms }')"
+	start_debug "$(service a 'timeouts { total = 700ms }')"
 	[ "$(listen_to a)" = bye ]
 	none_is_left
 	[ "$(sort "$DIR/ended" | tr '\n' ' ')" = "child leader " ]
@@ -797,7 +774,7 @@ log_is_well_formed() {
 		setsid ./child &
 		while :; do sleep 0.05; done
 	END
-	start_with "$(service a 'timeouts { total = 500ms }')"
+	start_debug "$(service a 'timeouts { total = 500ms }')"
 	listen_to a
 	none_is_left
 	noted 3
@@ -809,7 +786,7 @@ log_is_well_formed() {
 
 @test "a program that has stopped itself is killed as well" {
 	script a <<<'echo $$ >>pids; kill -STOP $$'
-	start_with "$(service a 'timeouts { total = 300ms }')"
+	start_debug "$(service a 'timeouts { total = 300ms }')"
 	listen_to a
 	none_is_left
 	noted 1
@@ -819,7 +796,7 @@ log_is_well_formed() {
 
 @test "a time that was over for one connection is not over for the next one" {
 	script a <<<'read -r word; exec sleep "$word"'
-	start_with "$(service a 'timeouts { total = 1s }')"
+	start_debug "$(service a 'timeouts { total = 1s }')"
 	echo 30 | ask a
 	[ "$(last_exit a reason)" = "timeout SIGTERM" ]
 	echo 0.5 | ask a
@@ -832,7 +809,7 @@ log_is_well_formed() {
 }
 
 @test "the idle time does not hold for programs" {
-	start_with "$(service a 'timeouts { idle = 200ms }' '' '"/bin/sleep", "1"')"
+	start_debug "$(service a 'timeouts { idle = 200ms }' '' '"/bin/sleep", "1"')"
 	listen_to a
 	[ "$(last_exit a reason)" = "status 0" ]
 	stop_daemon
@@ -861,7 +838,7 @@ leavers() {
 @test "what a program starts ends with its connection, however it hides" {
 	local n commands count=0 worker
 	script a <<<'read -r n commands; eval "$commands"; ./noted "$n"; echo done'
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	worker=$(workers_of "$MASTER")
 	while read -r n commands; do
 		echo "$commands"
@@ -887,7 +864,7 @@ leavers() {
 		[ "$word" = wait ] || kill -SEGV $$
 		sleep 30
 	END
-	start_with "$(service a 'timeouts { total = 2s }')"
+	start_debug "$(service a 'timeouts { total = 2s }')"
 	for word in wait crash; do
 		: >"$DIR/pids"
 		echo "$word" | ask a
@@ -903,7 +880,7 @@ leavers() {
 	# it would write on and on
 	script a <<<'sh -c "echo \$\$ >>pids; exec sleep 300" & ./noted 1; echo bye'
 	script b <<<'setsid sh -c "echo \$\$ >>pids; exec yes" & ./noted 1; echo bye >&2'
-	start_with "$(service a)" "$(service b)"
+	start_debug "$(service a)" "$(service b)"
 	began=$(now_ms)
 	[ "$(listen_to a)" = bye ]
 	none_is_left
@@ -930,7 +907,7 @@ leavers() {
 			}' &
 		until [ -e runs ]; do sleep 0.01; done
 	END
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	for _ in 1 2 3; do
 		rm -f "$DIR/runs" "$DIR/alive"
 		ask a </dev/null
@@ -948,7 +925,7 @@ leavers() {
 # leave_three: a program of service a that waits for its client, and two that it started; the client is fd 9
 leave_three() {
 	script a <<<'echo $$ >leader; echo $$ >>pids; ./sleeper & setsid -f ./sleeper; cat'
-	start_with "$(service a "${1-}")" "$(service b '' '' '"/bin/cat"')"
+	start_debug "$(service a "${1-}")" "$(service b '' '' '"/bin/cat"')"
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
 	wait_for 20 "three processes" noted 3
 }
@@ -1068,7 +1045,7 @@ datagram_services() {
 
 @test "a datagram is the whole of standard input, and all that is written is the answer" {
 	local size
-	start_with "$(datagram_services '"/bin/cat"')"
+	start_debug "$(datagram_services '"/bin/cat"')"
 	head -c 65000 /dev/urandom >"$DIR/random"
 	for name in four six path; do
 		for size in 1 100 65000; do
@@ -1085,7 +1062,7 @@ datagram_services() {
 
 @test "an answer in pieces is one datagram, cut at the length of the request where senders can be forged" {
 	local script='"/bin/sh", "-c", "for i in 1 2 3 4; do printf 12345; sleep 0.05; done; cat >rest"'
-	start_with "$(datagram_services "$script")"
+	start_debug "$(datagram_services "$script")"
 	for name in four six; do
 		[ "$(request 13 | datagram "$name")" = 1234512345123 ]
 		[ "$(cat "$DIR/rest")" = "$(request 13)" ]
@@ -1096,7 +1073,7 @@ datagram_services() {
 }
 
 @test "an answer without end is cut, and the program goes on" {
-	start_with "$(datagram_services '"/bin/sh", "-c", "head -c 5000000 /dev/zero; echo over >&2"')"
+	start_debug "$(datagram_services '"/bin/sh", "-c", "head -c 5000000 /dev/zero; echo over >&2"')"
 	[ "$(request 50 | datagram four | wc -c)" -eq 50 ]
 	[ "$(output_of four)" = over ]
 	[ "$(request 1 | datagram path | wc -c)" -ge 65000 ]
@@ -1110,7 +1087,7 @@ tell() {
 
 @test "a program that writes nothing, or fails, answers no datagram" {
 	script a <<<'read -r word; [ "$word" = quiet ] || echo "$word"; [ "$word" != fail ]'
-	start_with "$(service a 'type = dgram')"
+	start_debug "$(service a 'type = dgram')"
 	for text in quiet fail; do
 		run -1 "$TEST_BIN/dgram" -w 500 "$(address_of a)" "$text"
 		[ -z "$output" ]
@@ -1130,7 +1107,7 @@ tell() {
 		[ "$word" != wait ] || sleep 60
 		echo ok
 	END
-	start_with "$(service a 'type = dgram timeouts { total = 3s }')"
+	start_debug "$(service a 'type = dgram timeouts { total = 3s }')"
 	tell a wait
 	wait_for 30 "the end of the program" exits_are a 1
 	[ "$(last_exit a reason)" = "timeout SIGTERM" ]
@@ -1146,7 +1123,7 @@ tell() {
 	local workers
 	# each program waits for the other one
 	script a <<<'echo $$ >>pids; ./noted 2; echo ok'
-	start_with "$(service a 'type = dgram timeouts { total = 5s }' | sed 's/min = 1/min = 2/')"
+	start_debug "$(service a 'type = dgram timeouts { total = 5s }' | sed 's/min = 1/min = 2/')"
 	mapfile -t workers < <(workers_of "$MASTER" a)
 	# they find both at once
 	kill -STOP "${workers[@]}"
@@ -1170,7 +1147,7 @@ n_waiting() {
 @test "a program that is gone, or cannot be run any more, fails alone, and is back when it is" {
 	local worker
 	cp /bin/cat "$DIR/a"
-	start_with "$(service a)" "$(service b '' '' '"/bin/cat"')"
+	start_debug "$(service a)" "$(service b '' '' '"/bin/cat"')"
 	worker=$(workers_of "$MASTER")
 	[ "$(echo hello | ask a)" = hello ]
 	while IFS='~' read -r what commands message; do
@@ -1199,7 +1176,7 @@ n_waiting() {
 
 @test "a datagram for a program that is gone fails, and is not answered" {
 	cp /bin/cat "$DIR/a"
-	start_with "$(service a 'type = dgram')"
+	start_debug "$(service a 'type = dgram')"
 	rm "$DIR/a"
 	run -1 "$TEST_BIN/dgram" -w 500 "$(address_of a)" hello
 	wait_for 20 "its line" log_has 'event=program_failed service=a worker=1 .*error="No such file'
@@ -1211,7 +1188,7 @@ n_waiting() {
 
 @test "a reload with a program that is gone is refused" {
 	cp /bin/cat "$DIR/a"
-	start_with "$(service a)"
+	start_debug "$(service a)"
 	mv "$DIR/a" "$DIR/b"
 	reload_daemon
 	log_has "event=config_error .*command: $DIR/a: No such file"
@@ -1235,7 +1212,7 @@ fds_of() {
 	for name in a d; do
 		script $name <<<'read -r word; echo hello >&2; [ "$word" != sleep ] || sleep 30; [ "$word" != fail ]'
 	done
-	start_with "$(service a 'timeouts { total = 1s }')" "$(service d 'type = dgram')"
+	start_debug "$(service a 'timeouts { total = 1s }')" "$(service d 'type = dgram')"
 	before=$(fds_of a; fds_of d)
 	for i in {1..16}; do
 		echo hello | ask a

@@ -24,11 +24,6 @@ service() {
 	echo "service $1 { handler = echo workers { min = 1 } $2 }"
 }
 
-start_with() {
-	printf '%s\n' "$@" | write_config
-	start_daemon
-}
-
 # Also an address like 127.0.0.2:7 of a wildcard.
 echoes() {
 	local answer

@@ -64,11 +64,6 @@ other() {
 	echo 'service other { handler = echo workers { min = 1 } }'
 }
 
-start_with() {
-	printf '%s\n' "$@" | write_config
-	start_daemon
-}
-
 # ask SERVICE: standard input, and its end, go to the TCP service; its answer to standard output. The end has to come.
 ask() {
 	timeout 20 socat -t 30 - "TCP:$(address_of "$1")" 2>>"$DIR/socat" || echo "socat: status $?"

@@ -431,14 +431,6 @@ datagrams_wait() {
 	datagrams_wait 4 1
 }
 
-# all_wait PID...: each has made its socket and sleeps, which it does only for its answer
-all_wait() {
-	local pid
-	for pid in "$@"; do
-		find "/proc/$pid/fd" -lname 'socket:*' | grep -q . && grep -q '^State:.S' "/proc/$pid/status" || return 1
-	done
-}
-
 # hold_in CALL PID: from now on a worker does not come back from this system call, until let_go
 hold_in() {
 	strace -qq -o "$BATS_TEST_TMPDIR/probe" true || strict_skip "kernel: no ptrace here"
@@ -446,10 +438,6 @@ hold_in() {
 	HOLDER=$BESIDE
 	HELD=$2
 	wait_for 10 "strace" is_traced "$2"
-}
-
-is_traced() {
-	grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$1/status"
 }
 
 # let_go: but not before it has been told to go

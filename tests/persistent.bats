@@ -97,10 +97,6 @@ last_line_of() {
 	grep -En -- "$1" "$LOG" | tail -n 1 | cut -d : -f 1
 }
 
-need_root() {
-	[ "$(id -u)" -eq 0 ] || strict_skip "needs root"
-}
-
 @test "the environment of a program is complete and exact" {
 	local pid
 	sleeper a 'watchdog = 90s workers { min = 2 }

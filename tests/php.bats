@@ -35,11 +35,6 @@ service() {
 	echo "service $1 { handler = \"$PHP_MODULE\" workers { min = 1 } options { script = \"$DIR/$2.php\" ${3-} } ${4-} }"
 }
 
-start_with() {
-	printf '%s\n' "$@" | write_config
-	start_daemon
-}
-
 # ask [SERVICE]: standard input, and its end, go to the TCP service; its answer to standard output
 ask() {
 	timeout 20 socat -t 30 - "TCP:$(address_of "${1:-a}")" 2>>"$DIR/socat" || echo "socat: status $?"

@@ -41,19 +41,6 @@ start_both() {
 	WORKERS=$(workers_of "$MASTER")
 }
 
-# account_is SERVICE KEY=N...
-account_is() {
-	local service=$1 want
-	shift
-	for want in "$@"; do
-		[ "$(account_of "$service" "${want%=*}")" = "${want#*=}" ] || {
-			echo "$service: not $want"
-			grep "event=account service=$service " "$LOG"
-			return 1
-		}
-	done
-}
-
 # ping_once OPTION... ADDRESS: one ping, which is answered, once as far as one can see, with the same data
 ping_once() {
 	net ping -n -q -c 1 -W 5 "$@" >"$ANSWER" 2>&1 || { cat "$ANSWER"; return 1; }

@@ -24,28 +24,9 @@ example() {
 	sed -E -e '/^[[:space:]]*port[[:space:]]*= [0-9]+$/ s/[0-9]+$/0/' "${@/#/-e}" "$EXAMPLES/$name.conf.example"
 }
 
-# start_with TEXT...: a daemon that logs the end of each program
-start_with() {
-	printf '%s\n' "log_level = debug" "$@" | write_config
-	start_daemon
-}
-
 # need PROGRAM PACKAGE
 need() {
 	[ -x "$1" ] || strict_skip "$1 is missing (Debian: apt-get install $2)"
-}
-
-# account_is SERVICE KEY=N...: after the stop
-account_is() {
-	local service=$1 want
-	shift
-	for want in "$@"; do
-		[ "$(account_of "$service" "${want%=*}")" = "${want#*=}" ] || {
-			echo "$service: not $want"
-			grep "event=account service=$service " "$LOG"
-			return 1
-		}
-	done
 }
 
 # same_tree A B: the same names with the same contents
@@ -60,36 +41,36 @@ git_here() {
 	HOME=$DIR GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_TERMINAL_PROMPT=0 timeout 60 git "$@"
 }
 
-# new_repository: $DIR/git/hello.git with a few commits and some size, from $DIR/work
+# new_repository: $DIR/git/hello.git with a few commits and some size, from $DIR/tree
 new_repository() {
-	git_here init -q -b main "$DIR/work"
-	head -c 300000 /dev/urandom >"$DIR/work/random"
-	cp -r "$EXAMPLES" "$DIR/work/examples"
-	git_here -C "$DIR/work" add .
-	git_here -C "$DIR/work" -c user.name=x -c user.email=x@example.org commit -q -m one
-	echo two >"$DIR/work/two"
-	git_here -C "$DIR/work" add .
-	git_here -C "$DIR/work" -c user.name=x -c user.email=x@example.org commit -q -m two
-	git_here clone -q --bare "$DIR/work" "$DIR/git/hello.git"
+	git_here init -q -b main "$DIR/tree"
+	head -c 300000 /dev/urandom >"$DIR/tree/random"
+	cp -r "$EXAMPLES" "$DIR/tree/examples"
+	git_here -C "$DIR/tree" add .
+	git_here -C "$DIR/tree" -c user.name=x -c user.email=x@example.org commit -q -m one
+	echo two >"$DIR/tree/two"
+	git_here -C "$DIR/tree" add .
+	git_here -C "$DIR/tree" -c user.name=x -c user.email=x@example.org commit -q -m two
+	git_here clone -q --bare "$DIR/tree" "$DIR/git/hello.git"
 	touch "$DIR/git/hello.git/git-daemon-export-ok"
-	git_here clone -q --bare "$DIR/work" "$DIR/git/hidden.git"
+	git_here clone -q --bare "$DIR/tree" "$DIR/git/hidden.git"
 }
 
 @test "git daemon --inetd: a clone, a fetch of what is new, and nothing that is not exported" {
 	local url
 	need /usr/bin/git git
 	new_repository
-	start_with "$(example git "s|/srv/git|$DIR/git|g")"
+	start_debug "$(example git "s|/srv/git|$DIR/git|g")"
 	url=git://$(address_of git)
 	git_here clone -q "$url/hello.git" "$DIR/clone"
-	[ "$(git_here -C "$DIR/clone" rev-parse HEAD)" = "$(git_here -C "$DIR/work" rev-parse HEAD)" ]
-	same_tree "$DIR/work/examples" "$DIR/clone/examples"
-	cmp "$DIR/work/random" "$DIR/clone/random"
+	[ "$(git_here -C "$DIR/clone" rev-parse HEAD)" = "$(git_here -C "$DIR/tree" rev-parse HEAD)" ]
+	same_tree "$DIR/tree/examples" "$DIR/clone/examples"
+	cmp "$DIR/tree/random" "$DIR/clone/random"
 
-	echo three >"$DIR/work/three"
-	git_here -C "$DIR/work" add .
-	git_here -C "$DIR/work" -c user.name=x -c user.email=x@example.org commit -q -m three
-	git_here -C "$DIR/work" push -q "$DIR/git/hello.git" main
+	echo three >"$DIR/tree/three"
+	git_here -C "$DIR/tree" add .
+	git_here -C "$DIR/tree" -c user.name=x -c user.email=x@example.org commit -q -m three
+	git_here -C "$DIR/tree" push -q "$DIR/git/hello.git" main
 	git_here -C "$DIR/clone" pull -q
 	[ "$(cat "$DIR/clone/three")" = three ]
 
@@ -121,7 +102,7 @@ rsyncd_conf() {
 	install -d -m 777 "$DIR/drop"
 	cp -r "$EXAMPLES" "$DIR/docs/examples"
 	head -c 3000000 /dev/urandom >"$DIR/docs/random"
-	start_with "$(example rsync "s|/etc/rsyncd.conf|$DIR/rsyncd.conf|")"
+	start_debug "$(example rsync "s|/etc/rsyncd.conf|$DIR/rsyncd.conf|")"
 	url=rsync://$(address_of rsync)
 	timeout 60 rsync "$url/" >"$DIR/list"
 	[ "$(awk '{ print $1 }' "$DIR/list" | tr '\n' ' ')" = "docs drop " ]
@@ -158,7 +139,7 @@ start_ssh() {
 		chmod 644 "$DIR/hostkey"
 	fi
 	passwd="\"LD_PRELOAD=$wrapper\", \"NSS_WRAPPER_PASSWD=$DIR/passwd\", \"NSS_WRAPPER_GROUP=$DIR/group\""
-	start_with "$(example ssh "s|/etc/dropbear/dropbear_ed25519_host_key|$DIR/hostkey|" \
+	start_debug "$(example ssh "s|/etc/dropbear/dropbear_ed25519_host_key|$DIR/hostkey|" \
 		"s|user = root|user = \"$user\" environment = {$passwd}|")"
 }
 
@@ -223,7 +204,7 @@ httpds() {
 		[ -x "$program" ] || continue
 		echo "$program"
 		: >"$LOG"
-		start_with "$(example web "s|command *=.*|command = {${command//@/$DIR/www}}|")"
+		start_debug "$(example web "s|command *=.*|command = {${command//@/$DIR/www}}|")"
 		url=http://$(address_of web)
 		[ "$(curl -sS -m 60 "$url/hello.txt")" = hello ]
 		[ "$(curl -sS -m 60 -o "$DIR/answer" -w '%{http_code}' "$url/nothing")" = 404 ]
@@ -253,7 +234,7 @@ is_copied() {
 
 @test "recordio of tcpserver: the dialogue of the program behind it stands in the log" {
 	need /usr/bin/recordio ucspi-tcp
-	start_with 'service a { handler = exec workers { min = 1 }
+	start_debug 'service a { handler = exec workers { min = 1 }
 		command = {"/usr/bin/recordio", "/bin/sed", "-u", "s/.*/\\U&/"} }'
 	# recordio's child, which copies, lives as long as the program behind it: so the answer is read before the end
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
@@ -293,7 +274,7 @@ name_server() {
 	own_network
 	name_server >"$DIR/names"
 	chmod 755 "$DIR/names"
-	start_with "service dns { type = dgram address = \"127.0.0.1\" port = 53 handler = exec command = {\"$DIR/names\"} }" \
+	start_debug "service dns { type = dgram address = \"127.0.0.1\" port = 53 handler = exec command = {\"$DIR/names\"} }" \
 		'service smtp { address = "*" handler = exec
 			command = {"/usr/bin/rblsmtpd", "-r", "rbl.example", "/bin/sh", "-c", "echo 220 $PROTO $TCPLOCALIP $TCPREMOTEIP"}
 			run { environment = {"DNSCACHEIP=127.0.0.1"} } }'
@@ -310,7 +291,7 @@ name_server() {
 		echo "$PROTO from $TCPREMOTEIP:$TCPREMOTEPORT to $TCPLOCALIP:$TCPLOCALPORT, $REMOTE_ADDR"
 	END
 	chmod 755 "$DIR/script"
-	start_with "service a { address = \"*\" handler = exec command = {\"$DIR/script\"} workers { min = 1 } }"
+	start_debug "service a { address = \"*\" handler = exec command = {\"$DIR/script\"} workers { min = 1 } }"
 	# the number of the client's port is its own word
 	timeout 30 socat -d -d -t 30 - "TCP:127.9.8.7:$(port_of a),bind=127.6.5.4" >"$DIR/got" 2>"$DIR/client" </dev/null
 	port=$(sed -n 's/.* local address AF=.*:\([0-9]*\)$/\1/p' "$DIR/client")
@@ -320,7 +301,7 @@ name_server() {
 # ---- filters and scripts: the example ----
 
 @test "a shell, an awk and a tr: the services of the example script" {
-	start_with "$(example script)"
+	start_debug "$(example script)"
 	[[ $(timeout 30 socat -t 30 - "TCP:$(address_of whoami)" </dev/null) =~ ^'You are 127.0.0.1, port '[0-9]+\.$'\n'.+ ]]
 	echo 'good day' | timeout 30 socat -t 30 - "TCP:$(address_of greeting)" >"$DIR/got"
 	[ "$(cat "$DIR/got")" = "Hello 127.0.0.1, you said: good day" ]
@@ -334,7 +315,7 @@ name_server() {
 }
 
 @test "cat and sort, which do not know of any network" {
-	start_with 'service cat { handler = exec command = {"/bin/cat", "-n"} }' \
+	start_debug 'service cat { handler = exec command = {"/bin/cat", "-n"} }' \
 		"service sort { family = unix path = \"$BATS_TEST_TMPDIR/s\" handler = exec command = {\"/usr/bin/sort\", \"-u\"} }"
 	[ "$(printf 'a\nb\n' | timeout 30 socat -t 30 - "TCP:$(address_of cat)")" = $'     1\ta\n     2\tb' ]
 	[ "$(printf 'b\na\nb\n' | timeout 30 socat -t 30 - "UNIX-CONNECT:$BATS_TEST_TMPDIR/s")" = $'a\nb' ]

@@ -21,10 +21,6 @@ teardown() {
 	daemon_teardown
 }
 
-need_root() {
-	[ "$(id -u)" -eq 0 ] || strict_skip "needs root"
-}
-
 # needs PROGRAM PACKAGE
 needs() {
 	[ -x "$1" ] || strict_skip "$1 is not installed (Debian: $2)"

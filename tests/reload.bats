@@ -159,10 +159,6 @@ ask() {
 	stop_daemon
 }
 
-queue_is() {
-	[ "$(ss -Hltn "sport = :$1" | awk '{ print $2 }')" -eq "$2" ]
-}
-
 @test "port 0 keeps its port while its service lives, whatever else changes" {
 	local port
 	echo_config 2
@@ -342,10 +338,6 @@ fds_are() {
 slow_reader() {
 	beside "$BATS_TEST_TMPDIR/strace" strace -qq -f -p "$MASTER" -e trace=openat -e "inject=openat:delay_enter=$1"
 	wait_for 10 "strace" is_traced "$MASTER"
-}
-
-is_traced() {
-	grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$1/status"
 }
 
 # the pid of the process that reads the config

@@ -57,24 +57,6 @@ service() {
 	printf '%s\n' "$3" '}'
 }
 
-start_with() {
-	printf '%s\n' "$@" | write_config
-	start_daemon
-}
-
-# account_is SERVICE KEY=N...
-account_is() {
-	local service=$1 want
-	shift
-	for want in "$@"; do
-		[ "$(account_of "$service" "${want%=*}")" = "${want#*=}" ] || {
-			echo "$service: not $want"
-			grep "event=account service=$service " "$LOG"
-			return 1
-		}
-	done
-}
-
 # ---- clients ----
 
 # ctl [OPTION...] SERVICE [TEXT]: preforkctl, with the port if there is one in the log

@@ -27,10 +27,6 @@ echo_config() {
 	END
 }
 
-queue_is() {
-	[ "$(ss -Hltn "sport = :$1" | awk '{ print $2 }')" -eq "$2" ]
-}
-
 # The order of events in the log, as words; account before stopped, and so on.
 assert_order() {
 	local event line last=0
@@ -220,10 +216,6 @@ unix_queue_is() {
 	log_has 'level=error .*event=workers_left_behind'
 	end_beside "$BESIDE"
 	wait_for 5 "the end of the worker" process_gone "$worker"
-}
-
-is_traced() {
-	grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$1/status"
 }
 
 @test "a second TERM stops now" {

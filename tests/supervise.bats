@@ -50,10 +50,6 @@ fragile_config() {
 	END
 }
 
-need_root() {
-	[ "$(id -u)" -eq 0 ] || strict_skip "needs root"
-}
-
 n_new_workers_are() {
 	local pid n=0
 	for pid in $(workers_of "$MASTER" "$2"); do
@@ -329,10 +325,6 @@ older_than() {
 	wait_for 20 "3 workers again" n_workers_is 3 a
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
-}
-
-is_traced() {
-	grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$1/status"
 }
 
 fork_failed_times() {

@@ -16,16 +16,6 @@ service() {
 	echo "service $1 { $2 workers { min = 1 } timeouts { $3 } }"
 }
 
-# start_with SERVICE...: a daemon that logs the end of each connection.
-start_with() {
-	printf '%s\n' "log_level = debug" "$@" | write_config
-	start_daemon
-}
-
-now_ms() {
-	echo $((${EPOCHREALTIME/./} / 1000))
-}
-
 # within DEADLINE MS: not before the deadline (the server's clock counts whole milliseconds), at most 1 s later.
 within() {
 	echo "deadline $1 ms, ended after $2 ms"
@@ -68,7 +58,7 @@ age_of() {
 }
 
 @test "silence ends when the idle time is over, and is counted as failed" {
-	start_with "$(service hello 'handler = echo' 'idle = 500ms total = 0')"
+	start_debug "$(service hello 'handler = echo' 'idle = 500ms total = 0')"
 	within 500 "$(silence "$(port_of hello)")"
 	log_has 'event=conn_failed service=hello .*error="?Connection timed out'
 	stop_daemon
@@ -77,7 +67,7 @@ age_of() {
 }
 
 @test "silence ends on unix streams and records, too" {
-	start_with "$(service path "family = unix path = \"$BATS_TEST_TMPDIR/s\" handler = echo" 'idle = 400ms')" \
+	start_debug "$(service path "family = unix path = \"$BATS_TEST_TMPDIR/s\" handler = echo" 'idle = 400ms')" \
 		"$(service rec "family = unix type = seqpacket path = \"$BATS_TEST_TMPDIR/r\" handler = discard" 'idle = 400ms')"
 	for to in "$BATS_TEST_TMPDIR/s" "$BATS_TEST_TMPDIR/r,socktype=5"; do
 		began=$(now_ms)
@@ -90,7 +80,7 @@ age_of() {
 }
 
 @test "the idle time begins anew with every byte: a slow drip goes on" {
-	start_with "$(service hello 'handler = echo' 'idle = 1500ms total = 0')"
+	start_debug "$(service hello 'handler = echo' 'idle = 1500ms total = 0')"
 	exec {fd}<>"/dev/tcp/127.0.0.1/$(port_of hello)"
 	began=$(now_ms)
 	while (($(now_ms) - began < 3500)); do
@@ -105,19 +95,19 @@ age_of() {
 }
 
 @test "a slow drip ends when the total time is over" {
-	start_with "$(service hello 'handler = echo' 'idle = 1s total = 2s')"
+	start_debug "$(service hello 'handler = echo' 'idle = 1s total = 2s')"
 	within 2000 "$(drip "$(port_of hello)")"
 	wait_for 5 "the failed connection" failed_is hello 1
 	within 2000 "$(age_of hello)"
 }
 
 @test "total alone ends silence, when idle is 0" {
-	start_with "$(service hello 'handler = echo' 'idle = 0 total = 700ms')"
+	start_debug "$(service hello 'handler = echo' 'idle = 0 total = 700ms')"
 	within 700 "$(silence "$(port_of hello)")"
 }
 
 @test "a client that never stops sending ends when the total time is over" {
-	start_with "$(service sink 'handler = discard' 'idle = 500ms total = 1s')"
+	start_debug "$(service sink 'handler = discard' 'idle = 500ms total = 1s')"
 	began=$(now_ms)
 	timeout 10 socat -b 1000000 -u /dev/zero "TCP:$(address_of sink)" 2>"$BATS_TEST_TMPDIR/socat" || :
 	within 1000 $(($(now_ms) - began))
@@ -125,7 +115,7 @@ age_of() {
 }
 
 @test "a client that never stops reading ends when the total time is over" {
-	start_with "$(service flood 'handler = chargen' 'idle = 500ms total = 1s')"
+	start_debug "$(service flood 'handler = chargen' 'idle = 500ms total = 1s')"
 	began=$(now_ms)
 	timeout 10 socat -u "TCP:$(address_of flood)" OPEN:/dev/null || :
 	within 1000 $(($(now_ms) - began))
@@ -133,7 +123,7 @@ age_of() {
 }
 
 @test "a client that does not read ends when the idle time is over" {
-	start_with "$(service flood 'handler = chargen' 'idle = 600ms total = 0')"
+	start_debug "$(service flood 'handler = chargen' 'idle = 600ms total = 0')"
 	exec {fd}<>"/dev/tcp/127.0.0.1/$(port_of flood)"
 	wait_for 10 "the failed connection" failed_is flood 1
 	within 600 "$(age_of flood)"
@@ -144,7 +134,7 @@ age_of() {
 }
 
 @test "a client that has been timed out leaves the worker for the next one at once" {
-	start_with "$(service hello 'handler = echo' 'idle = 500ms')"
+	start_debug "$(service hello 'handler = echo' 'idle = 500ms')"
 	worker=$(workers_of "$MASTER")
 	within 500 "$(silence "$(port_of hello)")"
 	[ "$(echo again | socat - "TCP:$(address_of hello)")" = again ]
@@ -152,7 +142,7 @@ age_of() {
 }
 
 @test "a timer left over from one connection does not shorten the next one" {
-	start_with "$(service hello 'handler = echo' 'idle = 1s')"
+	start_debug "$(service hello 'handler = echo' 'idle = 1s')"
 	# arms the timer, which then runs on
 	echo short | socat - "TCP:$(address_of hello)"
 	read -rt 0.6 <> <(:) || :
@@ -163,7 +153,7 @@ age_of() {
 }
 
 @test "idle = 0 and total = 0 wait for ever" {
-	start_with "$(service hello 'handler = echo' 'idle = 0 total = 0')" \
+	start_debug "$(service hello 'handler = echo' 'idle = 0 total = 0')" \
 		"$(service other 'handler = echo' 'idle = 300ms total = 300ms')"
 	exec {fd}<>"/dev/tcp/127.0.0.1/$(port_of hello)"
 	# as long as others need to end seven times
@@ -180,7 +170,7 @@ age_of() {
 }
 
 @test "a worker that waits for a silent client leaves when the idle time is over after SIGTERM" {
-	start_with "$(service hello 'handler = echo' 'idle = 1s drain = 20s')"
+	start_debug "$(service hello 'handler = echo' 'idle = 1s drain = 20s')"
 	exec {fd}<>"/dev/tcp/127.0.0.1/$(port_of hello)"
 	printf x >&"$fd"
 	read -rt 5 -N 1 -u "$fd" byte

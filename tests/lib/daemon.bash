@@ -87,6 +87,17 @@ start_daemon_nowait() {
 	MASTER=$!
 }
 
+# start_with LINE...: with the lines as its config.
+start_with() {
+	printf '%s\n' "$@" | write_config
+	start_daemon
+}
+
+# start_debug LINE...: the same, with all that the log has to say.
+start_debug() {
+	start_with 'log_level = debug' "$@"
+}
+
 daemon_is_ready_or_gone() {
 	log_has 'event=ready' || [ ! -e "/proc/$MASTER" ]
 }
@@ -164,6 +175,19 @@ account_of() {
 	sed -n "s/.*event=account service=$1 .*\b$2=\([0-9]*\).*/\1/p" "$LOG" | tail -n 1
 }
 
+# account_is SERVICE KEY=N...: so it stands in that line.
+account_is() {
+	local service=$1 want
+	shift
+	for want in "$@"; do
+		[ "$(account_of "$service" "${want%=*}")" = "${want#*=}" ] || {
+			echo "$service: not $want"
+			grep "event=account service=$service " "$LOG"
+			return 1
+		}
+	done
+}
+
 reload_daemon() {
 	local before
 	before=$(log_count 'event=reload_(done|refused)')
@@ -182,6 +206,11 @@ strict_skip() {
 		return 1
 	fi
 	skip "$1"
+}
+
+# need_root: skip where only root can do what the test does.
+need_root() {
+	[ "$(id -u)" -eq 0 ] || strict_skip "root: only root can choose who the workers are"
 }
 
 # beside FILE COMMAND...: run a program in the background, its output in FILE; its pid is $BESIDE. It ends with the test.
@@ -242,6 +271,24 @@ serve_on() {
 # sockets_of PID: how many sockets a process has; a worker of a stream service that serves nobody has one.
 sockets_of() {
 	find "/proc/$1/fd" -lname 'socket:*' 2>/dev/null | wc -l
+}
+
+# queue_is PORT N: so many connections wait to be accepted.
+queue_is() {
+	[ "$(ss -Hltn "sport = :$1" | awk '{ print $2 }')" -eq "$2" ]
+}
+
+# all_wait PID...: each has made its socket and sleeps, which a client does only for its answer.
+all_wait() {
+	local pid
+	for pid in "$@"; do
+		find "/proc/$pid/fd" -lname 'socket:*' | grep -q . || return 1
+		grep -q '^State:.S' "/proc/$pid/status" || return 1
+	done
+}
+
+is_traced() {
+	grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$1/status"
 }
 
 # busy_worker SERVICE: the pid of a worker that holds a connection (and has not been told to leave).

@@ -12,11 +12,6 @@ service() {
 	echo "service $1 { handler = echo workers { min = ${4:-1} } timeouts { drain = 5s } $2 socket { $3 } }"
 }
 
-start_with() {
-	printf '%s\n' "$@" | write_config
-	start_daemon
-}
-
 reload_with() {
 	printf '%s\n' "$@" | write_config
 	reload_daemon
@@ -35,19 +30,6 @@ refused_start() {
 # options_of SERVICE: what its listening line says of them
 options_of() {
 	sed -n "s/.*event=listening service=$1 .* options=\"\([^\"]*\)\".*/\1/p" "$LOG" | tail -n 1
-}
-
-# account_is SERVICE KEY=N...
-account_is() {
-	local service=$1 want
-	shift
-	for want in "$@"; do
-		[ "$(account_of "$service" "${want%=*}")" = "${want#*=}" ] || {
-			echo "not $want"
-			grep "event=account service=$service" "$LOG"
-			return 1
-		}
-	done
 }
 
 # ---- what the kernel has ----
