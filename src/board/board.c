@@ -1,6 +1,7 @@
 #include "board/board.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -8,21 +9,28 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "board/bell.h"
 
-#define SLOT_SIZE 4096
+#define PAGE_SIZE 4096
 #define SYS_MSEAL 462 /* the headers of Debian 12 do not have it; the same everywhere */
 
-_Static_assert(sizeof(struct slot) <= SLOT_SIZE, "a slot is one page");
+_Static_assert(sizeof(struct slot) <= PAGE_SIZE, "a slot is one page");
+_Static_assert(sizeof(struct bell) <= PAGE_SIZE, "a bell is one page");
 
 struct board {
 	int memfd;
-	char *pages; /* the master's mapping */
-	unsigned n;
+	char *pages; /* the master's mapping: the bell, then the slots */
+	unsigned n;  /* slots */
 };
+
+static size_t size_of(const struct board *board)
+{
+	return ((size_t)board->n + 1) * PAGE_SIZE;
+}
 
 static int map_pages(struct board *board)
 {
-	size_t size = (size_t)board->n * SLOT_SIZE;
+	size_t size = size_of(board);
 
 	board->memfd = memfd_create("preforkd-board", MFD_CLOEXEC);
 	if (board->memfd < 0 || ftruncate(board->memfd, (off_t)size) < 0)
@@ -51,7 +59,7 @@ void board_free(struct board *board)
 	if (board == NULL)
 		return;
 	if (board->pages != MAP_FAILED)
-		munmap(board->pages, (size_t)board->n * SLOT_SIZE);
+		munmap(board->pages, size_of(board));
 	fd_close(&board->memfd);
 	free(board);
 }
@@ -59,7 +67,7 @@ void board_free(struct board *board)
 struct slot *board_slot(const struct board *board, unsigned index)
 {
 	assert(index < board->n);
-	return (struct slot *)(board->pages + (size_t)index * SLOT_SIZE);
+	return (struct slot *)(board->pages + ((size_t)index + 1) * PAGE_SIZE);
 }
 
 void board_clear(struct board *board, unsigned index)
@@ -67,16 +75,60 @@ void board_clear(struct board *board, unsigned index)
 	memset(board_slot(board, index), 0, sizeof(struct slot));
 }
 
-struct slot *board_attach(const struct board *board, unsigned index)
+static void *attach_page(const struct board *board, size_t page)
 {
-	void *page = mmap(NULL, SLOT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, board->memfd,
-			  (off_t)index * SLOT_SIZE);
+	void *start = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, board->memfd,
+			   (off_t)(page * PAGE_SIZE));
 
-	if (page == MAP_FAILED)
+	if (start == MAP_FAILED)
 		return NULL;
 	/* without it, mremap(2) could stretch the mapping over the neighbours' slots */
-	(void)syscall(SYS_MSEAL, page, SLOT_SIZE, 0);
-	return page;
+	(void)syscall(SYS_MSEAL, start, PAGE_SIZE, 0);
+	return start;
+}
+
+struct slot *board_attach(const struct board *board, unsigned index)
+{
+	return attach_page(board, (size_t)index + 1);
+}
+
+struct bell *board_attach_bell(const struct board *board)
+{
+	return attach_page(board, 0);
+}
+
+struct bell *board_bell(const struct board *board)
+{
+	return (struct bell *)board->pages;
+}
+
+void board_note(struct slot *slot, const char *line)
+{
+	uint32_t end = atomic_load_explicit(&slot->notes_end, memory_order_relaxed);
+
+	do {
+		slot->notes[end++ % BOARD_NOTES] = *line != '\0' ? *line : '\n';
+	} while (*line++ != '\0');
+	atomic_store_explicit(&slot->notes_end, end, memory_order_release);
+}
+
+void board_notes(const struct slot *slot, char *buf, size_t size)
+{
+	uint32_t end = atomic_load_explicit(&slot->notes_end, memory_order_acquire);
+	uint32_t n = end < BOARD_NOTES ? end : BOARD_NOTES;
+	bool cut = n > size - 1 || end > BOARD_NOTES;
+	size_t length = 0;
+
+	n = n > size - 1 ? (uint32_t)size - 1 : n;
+	for (uint32_t at = end - n; at != end; at++) {
+		char c = slot->notes[at % BOARD_NOTES];
+
+		/* a line whose beginning is gone */
+		if (!cut)
+			buf[length++] = c;
+		cut = cut && c != '\n';
+	}
+	buf[length] = '\0';
 }
 
 struct counts board_read(const struct slot *slot)

@@ -13,22 +13,32 @@
  * conn (accepted) and one store ends it (served, failed or refused):
  *
  *	in flight = accepted - served - failed - refused
+ *
+ * Before the slots lies one page for the whole pool, its bell; see bell.h.
  */
 #ifndef PREFORKD_BOARD_BOARD_H
 #define PREFORKD_BOARD_BOARD_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+
+#define BOARD_NOTES 2048 /* bytes of the last lines that a handler logged */
 
 /* Written by the worker only, each field by one plain store. */
 struct slot {
 	_Atomic uint64_t accepted, served, failed, refused;
 	_Atomic uint64_t bytes_in, bytes_out;
-	_Atomic long long since_ms; /* start of the conn in flight; clock_now_ms() */
-	socklen_t peer_length;	    /* of the conn in flight, or of the last one */
+	_Atomic uint64_t conn_in, conn_out; /* bytes of the conn in flight, or of the last one */
+	_Atomic long long since_ms;	    /* its start; clock_now_ms() */
+	socklen_t peer_length;		    /* who it is with */
 	struct sockaddr_storage peer;
+	_Atomic uint32_t notes_end; /* where the next line goes; it only grows */
+	char notes[BOARD_NOTES];    /* lines, each with its line feed; a ring */
 };
+
+struct bell;
 
 /* The numbers of one slot, or the sum of many. */
 struct counts {
@@ -61,6 +71,21 @@ void board_clear(struct board *board, unsigned index);
  * moved or stretched (mseal(2), from Linux 6.10 on). NULL with errno.
  */
 struct slot *board_attach(const struct board *board, unsigned index);
+
+/* In a new worker: the bell of its pool, mapped and sealed likewise. NULL with errno. */
+struct bell *board_attach_bell(const struct board *board);
+
+/* The master's view of it. */
+struct bell *board_bell(const struct board *board);
+
+/* The worker's side: keep a line that the handler logged, should it be its last. */
+void board_note(struct slot *slot, const char *line);
+
+/*
+ * The last lines a worker kept, the newest that fit into buf (ended with NUL, each
+ * line with its line feed). It is text of a stranger: escape it.
+ */
+void board_notes(const struct slot *slot, char *buf, size_t size);
 
 /* Read a slot once, whatever a hostile worker wrote there: in_flight is never negative. */
 struct counts board_read(const struct slot *slot);
