@@ -309,11 +309,11 @@ root() {
 	service_rows <<-'END'
 	port = 65536 ~ port: 65536 is out of range: must be from 0 to 65535
 	port = 99999999999999999999 ~ port: 
-	workers { min = 0 } ~ workers.min: 0 is out of range: must be from 1 to 4096
-	workers { min = 4097 } ~ workers.min: 4097 is out of range: must be from 1 to 4096
+	workers { min = 0 } ~ workers.min: 0 workers until somebody comes: how many then? Write workers.max
+	workers { min = 4097 } ~ workers.min: 4097 is out of range: must be from 0 to 4096
 	workers { max = 4097 } ~ workers.max: 4097 is out of range: must be from 1 to 4096
 	workers { min = 5 max = 4 } ~ workers.min: 5 is more than workers.max, 4
-	workers { min = 4 max = 5 } ~ workers.max: 5 is not workers.min, 4
+	workers { max = 4 spare = 5 } ~ workers.spare: 5 is more than workers.max, 4
 	socket { backlog = 0 } ~ socket.backlog: 0 is out of range: must be from 1 to 65535
 	socket { backlog = 65536 } ~ socket.backlog: 65536 is out of range: must be from 1 to 65535
 	timeouts { idle = 366d } ~ timeouts.idle: 366d is out of range: must be from 0 to 365d
@@ -679,7 +679,7 @@ more_config() {
 	service a {
 		handler = echo
 		port = http
-		workers { min = 0  max = 010 }
+		workers { min = 4097  max = 010 }
 	}
 	service b {
 		timeouts { idle = 5 }

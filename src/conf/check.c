@@ -47,11 +47,29 @@ static void check_workers(struct compile *compile, struct conf_service *service)
 		compile_error(compile, service, "workers.min",
 			      "%lld is more than workers.max, %lld", service->workers_min,
 			      service->workers_max);
-	else if (service->workers_min != service->workers_max)
-		compile_error(
-			compile, service, "workers.max",
-			"%lld is not workers.min, %lld: pools of this version have a fixed size",
-			service->workers_max, service->workers_min);
+	if (service->workers_max == 0)
+		compile_error(compile, service, "workers.min",
+			      "0 workers until somebody comes: how many then? Write workers.max");
+	else if (service->spare > service->workers_max)
+		compile_error(compile, service, "workers.spare",
+			      "%lld is more than workers.max, %lld", service->spare,
+			      service->workers_max);
+}
+
+/* Where nobody knows who is busy, or each worker has a socket, the size is fixed. */
+static void check_growth(struct compile *compile, const struct conf_service *service)
+{
+	const char *why = NULL;
+
+	if (service->workers_min >= service->workers_max)
+		return;
+	if (service->kind == CONF_PERSISTENT)
+		why = "programs that accept by themselves do not tell who is busy";
+	else if (service->spec.sockets > 1)
+		why = "with reuse_port = per-worker the kernel divides the clients";
+	if (why != NULL)
+		compile_error(compile, service, "workers.min", "must be workers.max, %lld: %s",
+			      service->workers_max, why);
 }
 
 static void check_directory(struct compile *compile, const struct conf_service *service)
@@ -116,6 +134,7 @@ void check_config(struct compile *compile)
 		resolve_service(compile, service);
 		check_socket(compile, service);
 		check_handler(compile, service);
+		check_growth(compile, service);
 		check_directory(compile, service);
 		check_environment(compile, service);
 		for (unsigned j = 0; j < i; j++)

@@ -15,10 +15,11 @@
 #include "net/listener.h"
 
 #define CONF_MAGIC 0x70666b64u /* "pfkd" */
-#define CONF_VERSION 2
+#define CONF_VERSION 3
 #define CONF_SIZE_MAX (4u << 20) /* of a compiled conf */
 #define CONF_KEYS_MAX 96	 /* options of one scope; see conf/options.c */
 #define CONF_SERVICES_MAX 256
+#define CONF_WORKERS_MAX 4096
 
 /* A NUL-terminated string; offset 0 is "". */
 struct conf_text {
@@ -49,6 +50,9 @@ enum conf_stderr { CONF_STDERR_LOG, CONF_STDERR_CONNECTION, CONF_STDERR_NULL };
 /* What a persistent program has for standard input. */
 enum conf_stdin { CONF_STDIN_NULL, CONF_STDIN_SOCKET };
 
+/* What is done when a service's workers fail again and again. */
+enum conf_crash { CONF_CRASH_BACKOFF, CONF_CRASH_STOP, CONF_CRASH_EXIT };
+
 #define CONF_READY_NOTIFY (-1) /* ready when it says so */
 
 /* Fields marked (key) are filled through the table in conf/options.c. */
@@ -75,7 +79,14 @@ struct conf_service {
 	struct conf_text owner, owner_group;	  /* (key) */
 	long long mode, directory_mode;		  /* (key) */
 	long long workers_min, workers_max;	  /* (key) */
+	long long spare, spawn_rate;		  /* (key) */
+	long long idle_timeout_ms;		  /* (key) */
+	long long max_connections, max_rss;	  /* (key) 0: no limit */
+	long long max_age_ms, min_age_ms;	  /* (key) likewise */
+	long long on_crash_loop;		  /* (key) enum conf_crash */
 	long long idle_ms, total_ms, drain_ms;	  /* (key) 0: for ever */
+	long long first_byte_ms, stuck_ms;	  /* (key) likewise */
+	long long slow_ms;			  /* (key) 0: not said */
 	struct conf_text user, group, directory;  /* (key) */
 	long long umask, nofile;		  /* (key) */
 	struct conf_list environment;		  /* (key) NAME=value */

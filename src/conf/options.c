@@ -46,6 +46,13 @@ static const struct triple_word stderr_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct triple_word crash_words[] = {
+	{ "backoff", CONF_CRASH_BACKOFF },
+	{ "stop", CONF_CRASH_STOP },
+	{ "exit", CONF_CRASH_EXIT },
+	{ NULL, 0 },
+};
+
 static const struct triple_word scopes[] = {
 	{ "node", TIPC_NODE_SCOPE },
 	{ "cluster", TIPC_CLUSTER_SCOPE },
@@ -131,11 +138,27 @@ const struct option options_service[] = {
 	KEY(multicast, "group", OPTION_TEXT, SERVICE(multicast_group), "", .use = USE_UDP),
 	KEY(multicast, "interface", OPTION_TEXT, SERVICE(multicast_interface), "", .use = USE_UDP),
 	KEY(NULL, "options", OPTION_PAIRS, SERVICE(options), ""),
-	KEY(workers, "min", OPTION_NUMBER, SERVICE(workers_min), "4", .min = 1, .max = 4096),
-	KEY(workers, "max", OPTION_NUMBER, SERVICE(workers_max), "4", .min = 1, .max = 4096),
+	KEY(workers, "min", OPTION_NUMBER, SERVICE(workers_min), "4", .max = CONF_WORKERS_MAX),
+	KEY(workers, "max", OPTION_NUMBER, SERVICE(workers_max), "4", .min = 1,
+	    .max = CONF_WORKERS_MAX),
+	KEY(workers, "spare", OPTION_NUMBER, SERVICE(spare), "1", .max = CONF_WORKERS_MAX),
+	KEY(workers, "idle_timeout", OPTION_DURATION, SERVICE(idle_timeout_ms), "1m", .min = 10,
+	    .max = DAY_MS),
+	KEY(workers, "spawn_rate", OPTION_NUMBER, SERVICE(spawn_rate), "0", .max = 1000000),
+	KEY(workers, "max_connections", OPTION_NUMBER, SERVICE(max_connections), "0",
+	    .max = UINT32_MAX / 2),
+	KEY(workers, "max_age", OPTION_DURATION, SERVICE(max_age_ms), "0", .max = 365 * DAY_MS),
+	KEY(workers, "max_rss", OPTION_SIZE, SERVICE(max_rss), "0", .max = 1LL << 50),
+	KEY(workers, "min_age", OPTION_DURATION, SERVICE(min_age_ms), "0", .max = DAY_MS),
+	KEY(workers, "on_crash_loop", OPTION_WORD, SERVICE(on_crash_loop), "backoff",
+	    .words = crash_words),
+	KEY(timeouts, "first_byte", OPTION_DURATION, SERVICE(first_byte_ms), "0",
+	    .max = 365 * DAY_MS),
 	KEY(timeouts, "idle", OPTION_DURATION, SERVICE(idle_ms), "1m", .max = 365 * DAY_MS),
 	KEY(timeouts, "total", OPTION_DURATION, SERVICE(total_ms), "0", .max = 365 * DAY_MS),
 	KEY(timeouts, "drain", OPTION_DURATION, SERVICE(drain_ms), "30s", .min = 1, .max = DAY_MS),
+	KEY(timeouts, "stuck", OPTION_DURATION, SERVICE(stuck_ms), "10s", .max = DAY_MS),
+	KEY(timeouts, "slow", OPTION_DURATION, SERVICE(slow_ms), "0", .max = DAY_MS),
 	KEY(run, "user", OPTION_TEXT, SERVICE(user), ""),
 	KEY(run, "group", OPTION_TEXT, SERVICE(group), ""),
 	KEY(run, "directory", OPTION_TEXT, SERVICE(directory), "/"),

@@ -9,10 +9,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "master/listeners.h"
+#include "master/look.h"
 #include "master/persist.h"
 #include "master/state.h"
 #include "net/address.h"
 
+#define GRACE_MS 2000  /* of a worker that is stuck, between stop signal and kill */
 #define START_MS 60000 /* all workers of a new generation are ready by then */
 
 void generation_free(struct generation *generation)
@@ -20,6 +22,7 @@ void generation_free(struct generation *generation)
 	for (unsigned i = 0; i < generation->n_pools; i++) {
 		struct service_pool *pool = &generation->pools[i];
 
+		look_end(pool);
 		board_free(pool->board);
 		free(pool->policy.seats);
 		free(pool->workers);
@@ -29,18 +32,45 @@ void generation_free(struct generation *generation)
 	free(generation);
 }
 
+/*
+ * Seats for as many workers as any config may have, so that a pool can be scaled;
+ * what is not touched costs no memory.
+ */
 static int allocate(struct service_pool *pool, unsigned n)
 {
-	pool->policy.n_seats = n;
-	pool->policy.seats = calloc(n, sizeof(*pool->policy.seats));
-	pool->workers = calloc(n, sizeof(*pool->workers));
-	pool->board = board_new(n);
-	if (pool->policy.seats == NULL || pool->workers == NULL || pool->board == NULL)
+	unsigned capacity = pool->service->spec.sockets > 1 ? n : pool_seats_for(CONF_WORKERS_MAX);
+	struct seat *seats = calloc(capacity, sizeof(*seats));
+
+	pool_init(&pool->policy, seats, n, capacity);
+	pool->workers = calloc(capacity, sizeof(*pool->workers));
+	pool->board = board_new(capacity);
+	if (seats == NULL || pool->workers == NULL || pool->board == NULL)
 		return -1;
-	for (unsigned i = 0; i < n; i++)
-		pool->workers[i] =
-			(struct worker){ .pool = pool, .seat = i, .exit.fd = -1, .ready.fd = -1 };
-	return 0;
+	return look_setup(pool);
+}
+
+/* Workers with sockets of their own have their seats; of others there may be some too many. */
+static unsigned seats_of(const struct conf_service *service)
+{
+	unsigned max = (unsigned)service->workers_max;
+
+	return service->spec.sockets > 1 ? max : pool_seats_for(max);
+}
+
+static struct pool_limits limits_of(const struct conf_service *service)
+{
+	return (struct pool_limits){
+		.min = (unsigned)service->workers_min,
+		.max = (unsigned)service->workers_max,
+		.spare = (unsigned)service->spare,
+		.spawn_rate = (unsigned)service->spawn_rate,
+		.idle_ms = service->idle_timeout_ms,
+		.min_age_ms = service->min_age_ms,
+		.drain_ms = service->drain_ms,
+		/* nobody knows of a program that accepts by itself whether it is busy */
+		.finish_ms = service->kind == CONF_PERSISTENT ? service->drain_ms : 0,
+		.grace_ms = GRACE_MS,
+	};
 }
 
 static int build_pool(struct generation *generation, struct service_pool *pool,
@@ -48,7 +78,8 @@ static int build_pool(struct generation *generation, struct service_pool *pool,
 {
 	pool->generation = generation;
 	pool->service = service;
-	if (allocate(pool, (unsigned)service->workers_max) < 0) {
+	pool->arrival.fd = pool->bell.fd = -1;
+	if (allocate(pool, seats_of(service)) < 0) {
 		log_error("out_of_memory",
 			  KV("service", conf_string(generation->conf, service->name)),
 			  KV("workers", service->workers_max), KV("error", strerror(errno)));
@@ -60,7 +91,8 @@ static int build_pool(struct generation *generation, struct service_pool *pool,
 		*status_r = EX_OSERR;
 		return -1;
 	}
-	pool->policy.drain_ms = service->drain_ms;
+	pool->policy.limits = limits_of(service);
+	pool->look = true;
 	pool->bind_until_ms = clock_now_ms() + service->bind_retry_ms;
 	return 0;
 }
@@ -163,7 +195,7 @@ bool generation_is_ready(const struct generation *generation)
 	for (unsigned i = 0; i < generation->n_pools; i++) {
 		const struct pool *policy = &generation->pools[i].policy;
 
-		if (pool_count(policy, SEAT_READY) < policy->n_seats)
+		if (!policy->tried || policy->count[SEAT_READY] < policy->limits.min)
 			return false;
 	}
 	return true;
@@ -174,7 +206,7 @@ bool generation_is_empty(const struct generation *generation)
 	for (unsigned i = 0; i < generation->n_pools; i++) {
 		const struct pool *policy = &generation->pools[i].policy;
 
-		if (pool_count(policy, SEAT_EMPTY) < policy->n_seats)
+		if (policy->count[SEAT_EMPTY] < policy->n_seats)
 			return false;
 	}
 	return true;
@@ -201,9 +233,16 @@ void generation_retire(struct master *master, struct generation *generation)
 		pool->policy.goal = POOL_RETIRE;
 		pool->drain_from = sockets_kept(master, pool);
 		pool->listener = NULL;
+		look_end(pool);
 	}
 	generation->next = master->retired;
 	master->retired = generation;
+}
+
+void generation_serves(struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->n_pools; i++)
+		generation->pools[i].look = true;
 }
 
 void generation_kill(struct generation *generation)

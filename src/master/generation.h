@@ -27,7 +27,7 @@ int generation_build(struct master *master, const struct conf *conf, int *status
  */
 int generation_bind(struct generation *generation, long long now_ms, int *status_r);
 
-/* True when every seat has a ready worker. */
+/* True when every pool has as many ready workers as it needs at least, or had one. */
 bool generation_is_ready(const struct generation *generation);
 
 /* True when no worker is left. */
@@ -38,6 +38,9 @@ bool generation_is_empty(const struct generation *generation);
  * listener is not in the current generation serve their queue first.
  */
 void generation_retire(struct master *master, struct generation *generation);
+
+/* It is the current one from now on. */
+void generation_serves(struct generation *generation);
 
 /* Give all its workers the goal to be gone now. */
 void generation_kill(struct generation *generation);

@@ -161,7 +161,7 @@ void loop_started(struct master *master)
 	unsigned workers = 0;
 
 	for (unsigned i = 0; i < master->current->n_pools; i++)
-		workers += master->current->pools[i].policy.n_seats;
+		workers += master->current->pools[i].policy.count[SEAT_READY];
 	log_notice("ready", KV("services", master->current->n_pools), KV("workers", workers),
 		   KV("generation", master->current->id));
 	notify_ready();

@@ -1,6 +1,7 @@
 #include "master/master.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sysexits.h>
@@ -14,6 +15,7 @@
 #include "master/lock.h"
 #include "master/loop.h"
 #include "master/orphans.h"
+#include "master/postmortem.h"
 #include "master/reload.h"
 #include "master/state.h"
 
@@ -79,6 +81,7 @@ static void clean_up(struct master *master)
 		generation_free(left);
 	}
 	loop_free(master);
+	postmortem_free(master);
 	lock_release(&master->pidfile_fd);
 	lock_release(&master->lock_fd);
 }
@@ -102,7 +105,10 @@ int master_run(const struct master_options *options, const struct conf *conf)
 	int status = EX_OSERR;
 
 	setup_limits();
+	/* arrays for thousands of workers go back to the system, as they would not by default */
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	(void)orphans_setup(); /* fails on no kernel that has pidfds */
+	postmortem_setup(&master);
 	if (setup_log(&master, conf) < 0 || setup_locks(&master, conf) < 0 ||
 	    setup_loop(&master) < 0) {
 		conf_unref(conf);

@@ -56,41 +56,67 @@ void notify_waiting(long long timeout_ms)
 	send_message(buf);
 }
 
-static void add_workers(const struct generation *generation, enum seat_phase phase, unsigned *n,
-			unsigned *of)
+static unsigned count_ready(const struct generation *generation)
 {
-	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++) {
-		*n += pool_count(&generation->pools[i].policy, phase);
-		*of += generation->pools[i].policy.n_seats;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < generation->n_pools; i++)
+		n += generation->pools[i].policy.count[SEAT_READY];
+	return n;
+}
+
+static unsigned count_wanted(const struct generation *generation)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < generation->n_pools; i++)
+		n += pool_wanted(&generation->pools[i].policy);
+	return n;
+}
+
+/* Services whose workers are all busy while clients wait. */
+static void add_full(struct text *status, const struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->n_pools; i++) {
+		const struct service_pool *pool = &generation->pools[i];
+
+		if (pool->full_ms != 0)
+			text_addf(status, "; all %u workers of %s are busy, %u wait", pool->busy,
+				  conf_string(generation->conf, pool->service->name),
+				  pool->policy.waiting);
 	}
 }
 
 /* Workers that have not left yet, of all generations. */
 static unsigned count_remaining(const struct master *master)
 {
-	unsigned empty = 0, seats = 0;
+	unsigned n = 0;
 
-	for (const struct generation *g = master->retired; g != NULL; g = g->next)
-		add_workers(g, SEAT_EMPTY, &empty, &seats);
-	return seats - empty;
+	for (const struct generation *g = master->retired; g != NULL; g = g->next) {
+		for (unsigned i = 0; i < g->n_pools; i++)
+			n += g->pools[i].policy.n_seats - g->pools[i].policy.count[SEAT_EMPTY];
+	}
+	return n;
 }
 
 void notify_status(const struct master *master)
 {
-	static char last[128];
+	static char last[512];
 	char buf[sizeof(last)];
 	struct text status = text_start(buf, sizeof(buf));
-	unsigned ready = 0, seats = 0;
-
 	if (master->stopping != STOP_NOT) {
 		text_addf(&status, "STATUS=stopping: %u workers have not finished",
 			  count_remaining(master));
 	} else if (master->current != NULL) {
-		add_workers(master->current, SEAT_READY, &ready, &seats);
+		unsigned ready = count_ready(master->current);
+		unsigned wanted = count_wanted(master->current);
+
 		text_addf(&status, "STATUS=%u of %u workers ready, %u services, generation %u",
-			  ready, seats, master->current->n_pools, master->current->id);
+			  ready, wanted > ready ? wanted : ready, master->current->n_pools,
+			  master->current->id);
 		if (master->retired != NULL)
 			text_addf(&status, "; %u old workers finishing", count_remaining(master));
+		add_full(&status, master->current);
 	}
 	if (buf[0] == '\0' || strcmp(buf, last) == 0)
 		return;

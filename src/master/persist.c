@@ -58,6 +58,7 @@ static void set_ready(struct worker *worker, long long now_ms)
 	worker->ready_at_ms = 0;
 	worker->start_by_ms = 0;
 	pool_ready(&worker->pool->policy, worker->seat, now_ms);
+	worker->pool->look = true;
 	if (worker->pool->service->watchdog_ms > 0)
 		worker->watchdog_at_ms = now_ms + worker->pool->service->watchdog_ms;
 }

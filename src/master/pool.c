@@ -1,22 +1,5 @@
 #include "master/pool.h"
 
-#include <assert.h>
-
-unsigned pool_count(const struct pool *pool, enum seat_phase phase)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < pool->n_seats; i++)
-		n += pool->seats[i].phase == phase;
-	return n;
-}
-
-static bool is_alive(const struct seat *seat)
-{
-	return seat->phase == SEAT_STARTING || seat->phase == SEAT_READY ||
-	       seat->phase == SEAT_LEAVING;
-}
-
 static struct pool_step wait_until(long long wake_ms)
 {
 	return (struct pool_step){ .action = POOL_WAIT, .wake_ms = wake_ms };
@@ -27,51 +10,192 @@ static struct pool_step act(enum pool_action action, unsigned seat)
 	return (struct pool_step){ .action = action, .seat = seat };
 }
 
-/* A failing pool has one probe at a time, and none before its time. */
-static struct pool_step next_to_serve(const struct pool *pool, long long now_ms)
+static void wake_at(struct pool_step *step, long long at_ms)
 {
-	unsigned empty = pool->n_seats;
+	if (at_ms != 0 && (step->wake_ms == 0 || at_ms < step->wake_ms))
+		step->wake_ms = at_ms;
+}
 
+static bool serves(const struct seat *seat)
+{
+	return seat->phase == SEAT_STARTING || seat->phase == SEAT_READY;
+}
+
+static bool is_idle(const struct seat *seat)
+{
+	return seat->phase == SEAT_READY && !seat->busy;
+}
+
+static bool is_fresh(const struct seat *seat)
+{
+	return serves(seat) && !seat->expired;
+}
+
+static bool is_expired(const struct seat *seat)
+{
+	return serves(seat) && seat->expired;
+}
+
+static bool is_fresh_and_idle(const struct seat *seat)
+{
+	return is_idle(seat) && !seat->expired;
+}
+
+static bool is_expired_and_idle(const struct seat *seat)
+{
+	return is_idle(seat) && seat->expired;
+}
+
+static bool is_overdue(const struct seat *seat)
+{
+	return serves(seat) && seat->overdue;
+}
+
+/* The first seat of which it is true; n_seats: none. */
+static unsigned find(const struct pool *pool, bool (*is_it)(const struct seat *))
+{
+	unsigned i = 0;
+
+	while (i < pool->n_seats && !is_it(&pool->seats[i]))
+		i++;
+	return i;
+}
+
+/* The last one, of those that are meant first of all, else of the others. */
+static unsigned find_last(const struct pool *pool, bool (*best)(const struct seat *),
+			  bool (*good)(const struct seat *))
+{
 	for (unsigned i = pool->n_seats; i-- > 0;) {
-		if (pool->seats[i].phase == SEAT_EMPTY)
-			empty = i;
+		if (best(&pool->seats[i]))
+			return i;
 	}
-	if (empty == pool->n_seats)
-		return wait_until(0);
-	if (!pool->proven && pool_count(pool, SEAT_STARTING) > 0)
+	for (unsigned i = pool->n_seats; i-- > 0;) {
+		if (good(&pool->seats[i]))
+			return i;
+	}
+	return pool->n_seats;
+}
+
+unsigned pool_fresh(const struct pool *pool)
+{
+	return pool->count[SEAT_STARTING] + pool->count[SEAT_READY] - pool->expired;
+}
+
+unsigned pool_wanted(const struct pool *pool)
+{
+	const struct pool_limits *limits = &pool->limits;
+	unsigned wanted = pool->busy + pool->waiting;
+
+	if (pool->paused)
+		return 0;
+	/* on demand nothing is spared for nobody */
+	if (wanted > 0 || limits->min > 0)
+		wanted += limits->spare;
+	/* that a service can start at all is found out at its start */
+	if (wanted == 0 && !pool->tried)
+		wanted = 1;
+	if (wanted < limits->min)
+		wanted = limits->min;
+	return wanted < limits->max ? wanted : limits->max;
+}
+
+/* Those that leave: told again, and killed when their time is over. */
+static struct pool_step next_of_leaving(const struct pool *pool, long long now_ms)
+{
+	struct pool_step step = wait_until(0);
+
+	for (unsigned i = 0, left = pool->count[SEAT_LEAVING]; left > 0; i++) {
+		const struct seat *seat = &pool->seats[i];
+
+		if (seat->phase != SEAT_LEAVING)
+			continue;
+		left--;
+		if (seat->kill_ms != 0 && now_ms >= seat->kill_ms)
+			return act(POOL_DO_KILL, i);
+		/* one that might finish as long as it liked gets its limit from the next signal */
+		if (now_ms >= seat->signal_ms || (seat->kill_ms == 0 && pool->goal == POOL_RETIRE))
+			return act(POOL_DO_STOP, i);
+		wake_at(&step, seat->kill_ms);
+		wake_at(&step, seat->signal_ms);
+	}
+	return step;
+}
+
+/* A failing pool has one probe at a time, and none before its time. */
+static struct pool_step next_to_spawn(const struct pool *pool, long long now_ms)
+{
+	const struct pool_limits *limits = &pool->limits;
+	long long second_ms = pool->rate_ms + 1000;
+	unsigned empty;
+
+	if (!pool->proven && pool->count[SEAT_STARTING] > 0)
 		return wait_until(0);
 	if (now_ms < pool->not_before_ms)
 		return wait_until(pool->not_before_ms);
-	return act(POOL_DO_SPAWN, empty);
+	if (limits->spawn_rate > 0 && pool->rate_used >= limits->spawn_rate && now_ms < second_ms)
+		return wait_until(second_ms);
+	empty = pool->first_empty;
+	while (empty < pool->n_seats && pool->seats[empty].phase != SEAT_EMPTY)
+		empty++;
+	return empty < pool->n_seats ? act(POOL_DO_SPAWN, empty) : wait_until(0);
+}
+
+/* When its replacement is ready; or first, where there is no room for one. */
+static bool may_expired_leave(const struct pool *pool, unsigned wanted)
+{
+	unsigned starting = pool->count[SEAT_STARTING] - pool->starting_expired;
+
+	return pool_fresh(pool) - starting >= wanted ||
+	       (starting == 0 && pool->count[SEAT_READY] == pool->n_seats);
+}
+
+/* Who is to leave, an idle one if there is one. n_seats: nobody. */
+static unsigned find_leaver(const struct pool *pool, unsigned wanted)
+{
+	unsigned fresh = pool_fresh(pool);
+
+	if (pool->overdue > 0)
+		return find(pool, is_overdue);
+	if (pool->paused && fresh + pool->expired > 0)
+		return find_last(pool, is_idle, serves);
+	if (fresh > pool->limits.max)
+		return find_last(pool, is_fresh_and_idle, is_fresh);
+	if (pool->surplus > 0 && fresh > wanted)
+		return find_last(pool, is_fresh_and_idle, is_fresh_and_idle);
+	if (pool->expired > 0 && may_expired_leave(pool, wanted))
+		return find_last(pool, is_expired_and_idle, is_expired);
+	return pool->n_seats;
+}
+
+static struct pool_step next_to_serve(const struct pool *pool, long long now_ms)
+{
+	unsigned wanted = pool_wanted(pool), seat = find_leaver(pool, wanted);
+	struct pool_step leaving, step = wait_until(0);
+
+	if (seat < pool->n_seats)
+		return act(POOL_DO_STOP, seat);
+	if (pool_fresh(pool) < wanted)
+		step = next_to_spawn(pool, now_ms);
+	if (step.action != POOL_WAIT)
+		return step;
+	leaving = next_of_leaving(pool, now_ms);
+	if (leaving.action != POOL_WAIT)
+		return leaving;
+	wake_at(&step, leaving.wake_ms);
+	return step;
 }
 
 static struct pool_step next_to_retire(const struct pool *pool, long long now_ms)
 {
-	long long wake_ms = 0;
+	unsigned seat = find(pool, serves);
 
-	for (unsigned i = 0; i < pool->n_seats; i++) {
-		const struct seat *seat = &pool->seats[i];
-		long long due_ms;
-
-		if (seat->phase == SEAT_STARTING || seat->phase == SEAT_READY)
-			return act(POOL_DO_STOP, i);
-		if (seat->phase != SEAT_LEAVING)
-			continue;
-		if (now_ms >= seat->kill_ms)
-			return act(POOL_DO_KILL, i);
-		if (now_ms >= seat->signal_ms)
-			return act(POOL_DO_STOP, i);
-		due_ms = seat->kill_ms < seat->signal_ms ? seat->kill_ms : seat->signal_ms;
-		if (wake_ms == 0 || due_ms < wake_ms)
-			wake_ms = due_ms;
-	}
-	return wait_until(wake_ms);
+	return seat < pool->n_seats ? act(POOL_DO_STOP, seat) : next_of_leaving(pool, now_ms);
 }
 
 static struct pool_step next_to_kill(const struct pool *pool)
 {
 	for (unsigned i = 0; i < pool->n_seats; i++) {
-		if (is_alive(&pool->seats[i]))
+		if (serves(&pool->seats[i]) || pool->seats[i].phase == SEAT_LEAVING)
 			return act(POOL_DO_KILL, i);
 	}
 	return wait_until(0);
@@ -87,97 +211,4 @@ struct pool_step pool_next(const struct pool *pool, long long now_ms)
 	default:
 		return next_to_kill(pool);
 	}
-}
-
-static void enter(struct seat *seat, enum seat_phase phase, long long now_ms)
-{
-	seat->phase = phase;
-	seat->since_ms = now_ms;
-}
-
-void pool_spawned(struct pool *pool, unsigned seat, long long now_ms)
-{
-	assert(pool->seats[seat].phase == SEAT_EMPTY);
-	pool->seats[seat].was_ready = false;
-	enter(&pool->seats[seat], SEAT_STARTING, now_ms);
-}
-
-/*
- * The delay doubles with each failure in a row: 100 ms, 200 ms, ... 60 s.
- * Several workers that die together, before the next try, are one failure.
- */
-static void fail(struct pool *pool, long long now_ms)
-{
-	long long delay_ms = POOL_BACKOFF_MIN_MS;
-
-	bool recovered = pool->proven && now_ms - pool->proven_ms >= POOL_USEFUL_MS;
-
-	pool->proven = false;
-	if (now_ms < pool->not_before_ms)
-		return;
-	if (recovered)
-		pool->failures = 0;
-	for (unsigned i = 0; i < pool->failures && delay_ms < POOL_BACKOFF_MAX_MS; i++)
-		delay_ms *= 2;
-	if (delay_ms > POOL_BACKOFF_MAX_MS)
-		delay_ms = POOL_BACKOFF_MAX_MS;
-	pool->failures++;
-	pool->not_before_ms = now_ms + delay_ms;
-}
-
-void pool_spawn_failed(struct pool *pool, long long now_ms)
-{
-	fail(pool, now_ms);
-}
-
-void pool_ready(struct pool *pool, unsigned seat, long long now_ms)
-{
-	/* one that was told to leave meanwhile stays told */
-	if (pool->seats[seat].phase != SEAT_STARTING)
-		return;
-	pool->seats[seat].was_ready = true;
-	if (!pool->proven)
-		pool->proven_ms = now_ms;
-	pool->proven = true;
-	enter(&pool->seats[seat], SEAT_READY, now_ms);
-}
-
-void pool_stop_sent(struct pool *pool, unsigned seat_index, long long now_ms)
-{
-	struct seat *seat = &pool->seats[seat_index];
-
-	assert(is_alive(seat));
-	if (seat->phase != SEAT_LEAVING) {
-		enter(seat, SEAT_LEAVING, now_ms);
-		seat->kill_ms = now_ms + pool->drain_ms;
-	}
-	seat->signal_ms = now_ms + POOL_REPEAT_MS;
-}
-
-void pool_kill_sent(struct pool *pool, unsigned seat, long long now_ms)
-{
-	assert(is_alive(&pool->seats[seat]));
-	enter(&pool->seats[seat], SEAT_KILLED, now_ms);
-}
-
-/*
- * Of no use: it died before it was ready; or it was ready, but ended by its
- * own fault within a second without having served anybody.
- */
-static bool was_useless(const struct seat *seat, struct pool_exit how, long long now_ms)
-{
-	if (!seat->was_ready)
-		return true;
-	return how.own_fault && !how.served && now_ms - seat->since_ms < POOL_USEFUL_MS;
-}
-
-void pool_exited(struct pool *pool, unsigned seat_index, struct pool_exit how, long long now_ms)
-{
-	struct seat *seat = &pool->seats[seat_index];
-
-	assert(seat->phase != SEAT_EMPTY);
-	if ((seat->phase == SEAT_STARTING || seat->phase == SEAT_READY) &&
-	    was_useless(seat, how, now_ms))
-		fail(pool, now_ms);
-	enter(seat, SEAT_EMPTY, now_ms);
 }

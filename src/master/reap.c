@@ -1,8 +1,11 @@
 #include "master/reap.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -11,17 +14,20 @@
 #include "base/text.h"
 #include "master/account.h"
 #include "master/persist.h"
+#include "master/postmortem.h"
 #include "master/state.h"
 #include "net/address.h"
 #include "worker/worker.h"
 
-void reap_ready(struct worker *worker)
+void reap_ready(void *owner)
 {
+	struct worker *worker = owner;
 	char byte;
 	ssize_t n;
 
 	if (worker->ready.fd < 0)
 		return;
+	worker->pool->look = true;
 	while ((n = read(worker->ready.fd, &byte, 1)) == 1) {
 		if (byte == WORKER_READY[0])
 			pool_ready(&worker->pool->policy, worker->seat, clock_now_ms());
@@ -41,56 +47,100 @@ static const char *service_name(const struct worker *worker)
 	return conf_string(worker->pool->generation->conf, worker->pool->service->name);
 }
 
-static const char *describe(const struct worker *worker, const siginfo_t *info, char *buf,
-			    size_t size)
+static void describe(const struct worker *worker, int status, char *buf, size_t size)
 {
 	char name[PROCESS_SIGNAL_NAME];
 	const char *known = NULL;
 
-	if (info->si_code != CLD_EXITED) {
-		snprintf(buf, size, "%s%s", process_signal_name(info->si_status, name),
-			 info->si_code == CLD_DUMPED ? " (core dumped)" : "");
-		return buf;
+	if (WIFSIGNALED(status)) {
+		snprintf(buf, size, "%s%s", process_signal_name(WTERMSIG(status), name),
+			 WCOREDUMP(status) ? " (core dumped)" : "");
+		return;
 	}
 	/* a program's statuses have meanings of their own */
-	if (worker->pool->service->kind != CONF_PERSISTENT || info->si_status == 0)
-		known = worker_exit_text(info->si_status);
+	if (worker->pool->service->kind != CONF_PERSISTENT || status == 0)
+		known = worker_exit_text(WEXITSTATUS(status));
 	if (known != NULL)
-		return known;
-	snprintf(buf, size, "status %d", info->si_status);
-	return buf;
+		snprintf(buf, size, "%s", known);
+	else
+		snprintf(buf, size, "status %d", WEXITSTATUS(status));
+}
+
+static long long cpu_ms(const struct rusage *usage)
+{
+	return (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000LL +
+	       (usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1000;
+}
+
+/* Of the conn that ends with its worker. */
+static void add_conn(struct postmortem *record, const struct slot *slot, long long now_ms)
+{
+	struct sockaddr_storage peer = slot->peer;
+
+	address_text(&peer, slot->peer_length, record->peer);
+	record->conn_age_ms = now_ms - atomic_load(&slot->since_ms);
+	record->conn_in = atomic_load(&slot->conn_in);
+	record->conn_out = atomic_load(&slot->conn_out);
+}
+
+/* All that is known of an end. */
+static struct postmortem examine(const struct worker *worker, int status,
+				 const struct rusage *usage)
+{
+	const struct slot *slot = board_slot(worker->pool->board, worker->seat);
+	long long now_ms = clock_now_ms();
+	struct postmortem record = {
+		.at_ms = time(NULL) * 1000LL,
+		.worker = worker->seat + 1,
+		.generation = worker->pool->generation->id,
+		.pid = worker->pid,
+		.age_ms = now_ms - worker->born_ms,
+		.cpu_ms = cpu_ms(usage),
+		.max_rss = usage->ru_maxrss * 1024LL,
+		.counts = board_read(slot),
+		.peer = "-",
+	};
+
+	snprintf(record.service, sizeof(record.service), "%s", service_name(worker));
+	describe(worker, status, record.reason, sizeof(record.reason));
+	record.counts.lost = record.counts.in_flight;
+	record.counts.in_flight = 0;
+	if (record.counts.lost > 0)
+		add_conn(&record, slot, now_ms);
+	board_notes(slot, record.last_lines, sizeof(record.last_lines));
+	return record;
+}
+
+static const char *oom_text(enum postmortem_oom oom)
+{
+	return oom == OOM_YES ? "yes" : oom == OOM_NO ? "no" : "unknown";
 }
 
 /* An end that nobody asked for is a warning. */
-static void explain(const struct worker *worker, const siginfo_t *info, const struct counts *counts,
-		    enum log_level level)
+static void explain(const struct postmortem *record, enum log_level level)
 {
-	const struct slot *slot = board_slot(worker->pool->board, worker->seat);
-	struct sockaddr_storage peer = slot->peer;
-	char reason[64], serving[ADDRESS_TEXT_MAX] = "-";
+	const struct counts *counts = &record->counts;
 
-	if (counts->lost > 0)
-		address_text(&peer, slot->peer_length, serving);
 	log_write(level, "worker_exit",
-		  LOG_FIELDS(KV("service", service_name(worker)), KV("worker", worker->seat + 1),
-			     KV("worker_pid", worker->pid),
-			     KV("generation", worker->pool->generation->id),
-			     KV("reason", describe(worker, info, reason, sizeof(reason))),
-			     KV("serving", serving), KV("accepted", counts->accepted),
-			     KV("served", counts->served), KV("failed", counts->failed),
-			     KV("refused", counts->refused), KV("lost", counts->lost),
-			     KV("age_ms", clock_now_ms() - worker->born_ms)));
+		  LOG_FIELDS(KV("service", record->service), KV("worker", record->worker),
+			     KV("worker_pid", record->pid), KV("generation", record->generation),
+			     KV("reason", record->reason), KV("serving", record->peer),
+			     KV("accepted", counts->accepted), KV("served", counts->served),
+			     KV("failed", counts->failed), KV("refused", counts->refused),
+			     KV("lost", counts->lost), KV("oom", oom_text(record->oom)),
+			     KV("conn_age_ms", record->conn_age_ms), KV("cpu_ms", record->cpu_ms),
+			     KV("max_rss", record->max_rss), KV("age_ms", record->age_ms)));
 }
 
 /* Crashed or exited with an error; not: left, or was ended from outside. */
-static bool is_own_fault(const struct worker *worker, const siginfo_t *info)
+static bool is_own_fault(const struct worker *worker, int status)
 {
 	/* a program that stays has no reason to leave by itself */
 	if (worker->pool->service->kind == CONF_PERSISTENT)
 		return true;
-	if (info->si_code == CLD_EXITED)
-		return info->si_status != WORKER_EXIT_OK;
-	return info->si_status != SIGKILL && info->si_status != SIGTERM;
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status) != WORKER_EXIT_OK;
+	return WTERMSIG(status) != SIGKILL && WTERMSIG(status) != SIGTERM;
 }
 
 static void look_for_orphans(struct master *master)
@@ -99,38 +149,61 @@ static void look_for_orphans(struct master *master)
 		master->orphans_next_ms = clock_now_ms();
 }
 
-void reap_worker(struct worker *worker)
+/* Every end is a line, and one that nobody asked for is remembered. */
+static void report(const struct worker *worker, struct postmortem *record, int status)
+{
+	struct master *master = worker->pool->generation->master;
+	enum seat_phase phase = worker->pool->policy.seats[worker->seat].phase;
+	bool asked = phase == SEAT_LEAVING || phase == SEAT_KILLED || worker->stopping;
+
+	/* only who was killed by somebody else may have been killed for its memory */
+	record->oom = OOM_NO;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && phase != SEAT_KILLED)
+		record->oom = postmortem_was_oom(master);
+	if (!asked || record->counts.lost > 0 || record->oom == OOM_YES) {
+		explain(record, LOG_LEVEL_WARNING);
+		postmortem_add(master, record);
+	} else {
+		explain(record, LOG_LEVEL_INFO);
+	}
+	/* a program that is ready at once has not shown anything yet */
+	if (!asked && (!worker->pool->policy.seats[worker->seat].was_ready ||
+		       worker->pool->service->kind == CONF_PERSISTENT))
+		worker->pool->generation->start_failed = true;
+}
+
+static void free_seat(struct worker *worker, const struct counts *counts, int status)
 {
 	struct service_pool *pool = worker->pool;
-	struct master *master = pool->generation->master;
-	struct seat *seat = &pool->policy.seats[worker->seat];
-	struct pool_exit how;
-	struct counts counts;
-	siginfo_t info = { 0 };
-	bool asked;
+	struct pool_exit how = { counts->accepted > 0, is_own_fault(worker, status) };
 
-	if (waitid(P_PIDFD, (id_t)worker->exit.fd, &info, WEXITED | WNOHANG) == 0 &&
-	    info.si_pid == 0)
+	pool_exited(&pool->policy, worker->seat, how, clock_now_ms());
+	pool->look = true;
+	watch_remove(pool->generation->master, &worker->exit);
+	worker->pid = 0;
+}
+
+void reap_worker(void *owner)
+{
+	struct worker *worker = owner;
+	const struct service_pool *pool = worker->pool;
+	struct master *master = pool->generation->master;
+	struct postmortem record;
+	struct rusage usage = { 0 };
+	int status = 0;
+
+	/* the number is its own until it is reaped, which nobody else does */
+	if (wait4(worker->pid, &status, WNOHANG, &usage) == 0)
 		return;
 	if (pool->service->kind == CONF_PERSISTENT)
 		persist_listen(master);
 	reap_ready(worker); /* its READY may be behind its end in the queue of events */
-	counts = board_read(board_slot(pool->board, worker->seat));
-	how = (struct pool_exit){ counts.accepted > 0, is_own_fault(worker, &info) };
-	asked = seat->phase == SEAT_LEAVING || seat->phase == SEAT_KILLED || worker->stopping;
-	counts.lost = counts.in_flight;
-	counts.in_flight = 0;
-	explain(worker, &info, &counts,
-		asked && counts.lost == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);
-	account_add(master, service_name(worker), &counts);
-	/* a program that is ready at once has not shown anything yet */
-	if (!asked && (!seat->was_ready || pool->service->kind == CONF_PERSISTENT))
-		pool->generation->start_failed = true;
+	record = examine(worker, status, &usage);
+	report(worker, &record, status);
+	account_add(master, record.service, &record.counts);
 	/* who was ended from outside could not clean up behind its programs */
 	if (pool->service->kind == CONF_PERSISTENT ||
-	    (pool->service->kind == CONF_EXEC && info.si_code != CLD_EXITED))
+	    (pool->service->kind == CONF_EXEC && WIFSIGNALED(status)))
 		look_for_orphans(master);
-	pool_exited(&pool->policy, worker->seat, how, clock_now_ms());
-	watch_remove(master, &worker->exit);
-	worker->pid = 0;
+	free_seat(worker, &record.counts, status);
 }

@@ -9,6 +9,7 @@
 #include "master/account.h"
 #include "master/generation.h"
 #include "master/listeners.h"
+#include "master/look.h"
 #include "master/loop.h"
 #include "master/notify.h"
 #include "master/orphans.h"
@@ -46,6 +47,7 @@ static void stop_worker(struct service_pool *pool, unsigned seat, long long now_
 			       !program && seat >= pool->drain_from ? SIGUSR1 : SIGTERM);
 	worker->told = true;
 	pool_stop_sent(&pool->policy, seat, now_ms);
+	pool->look = true;
 }
 
 static void kill_worker(struct service_pool *pool, unsigned seat, long long now_ms)
@@ -53,20 +55,50 @@ static void kill_worker(struct service_pool *pool, unsigned seat, long long now_
 	const struct slot *slot = board_slot(pool->board, seat);
 	struct counts counts = board_read(slot);
 	struct sockaddr_storage peer = slot->peer;
+	const char *why = pool->workers[seat].told_why;
 	char serving[ADDRESS_TEXT_MAX] = "-";
 
+	if (pool->policy.goal == POOL_KILL)
+		why = "stop_now";
+	else if (why == NULL)
+		why = "drain_time_over";
 	if (counts.in_flight > 0)
 		address_text(&peer, slot->peer_length, serving);
 	log_warning("worker_killed",
 		    KV("service", conf_string(pool->generation->conf, pool->service->name)),
 		    KV("worker", seat + 1), KV("worker_pid", pool->workers[seat].pid),
-		    KV("reason", pool->policy.goal == POOL_KILL ? "stop_now" : "drain_time_over"),
-		    KV("serving", serving));
+		    KV("reason", why), KV("serving", serving));
 	process_signal(pool->workers[seat].exit.fd, SIGKILL);
 	pool_kill_sent(&pool->policy, seat, now_ms);
 }
 
-static void reconcile_pool(struct service_pool *pool, struct round *round)
+/* Said once, and again when it has recovered in between. */
+static void check_crash_loop(struct service_pool *pool)
+{
+	static const char *const words[] = { "backoff", "stop", "exit" };
+	long long action = pool->service->on_crash_loop;
+	struct master *master = pool->generation->master;
+
+	if (!pool_in_crash_loop(&pool->policy) || pool->policy.goal != POOL_SERVE) {
+		pool->crash_loop_said = false;
+		return;
+	}
+	if (pool->crash_loop_said)
+		return;
+	pool->crash_loop_said = true;
+	log_error("crash_loop",
+		  KV("service", conf_string(pool->generation->conf, pool->service->name)),
+		  KV("failures", pool->policy.failures), KV("action", words[action]));
+	if (action == CONF_CRASH_STOP)
+		pool_pause(&pool->policy, true);
+	if (action != CONF_CRASH_EXIT || master->stop_wanted != STOP_NOT)
+		return;
+	master->exit_status = EX_SOFTWARE;
+	master->stop_wanted = STOP_GRACEFUL;
+}
+
+/* Until nothing is to be done but to wait, or others shall have their turn. */
+static void take_steps(struct service_pool *pool, struct round *round)
 {
 	for (;;) {
 		struct pool_step step = pool_next(&pool->policy, round->now_ms);
@@ -90,6 +122,16 @@ static void reconcile_pool(struct service_pool *pool, struct round *round)
 			break;
 		}
 	}
+}
+
+static void reconcile_pool(struct service_pool *pool, struct round *round)
+{
+	look_at_pool(pool, round->now_ms);
+	take_steps(pool, round);
+	/* who was told to leave is not counted on any more */
+	look_at_pool(pool, round->now_ms);
+	wake_at(round, look_listen(pool, round->now_ms));
+	check_crash_loop(pool);
 }
 
 static void reconcile_generation(struct generation *generation, struct round *round)
@@ -135,6 +177,7 @@ static void commit(struct master *master)
 	bool first = old == NULL;
 
 	master->current = master->starting;
+	generation_serves(master->current);
 	master->starting = NULL;
 	if (old != NULL) {
 		generation_retire(master, old);

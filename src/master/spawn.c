@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +31,8 @@ _Noreturn static void become_worker(struct service_pool *pool, unsigned seat, pi
 		.index = seat,
 		.generation = pool->generation->id,
 		.notify_name = pool->generation->master->messages_name,
+		.bell_fd = pool->bell.fd,
+		.conns_max = pool->workers[seat].conns_max,
 	};
 
 	worker_run(&worker);
@@ -89,10 +93,37 @@ static pid_t fork_worker(struct service_pool *pool, unsigned seat)
 	return -1;
 }
 
+/* A tenth more or less, so that those that began together do not end together. */
+static long long about(long long value)
+{
+	long long tenth = value / 10;
+
+	return tenth == 0 ? value : value - tenth + arc4random_uniform((uint32_t)(2 * tenth + 1));
+}
+
+static struct worker new_worker(struct service_pool *pool, unsigned seat)
+{
+	const struct conf_service *service = pool->service;
+	long long now_ms = clock_now_ms();
+
+	return (struct worker){
+		.pool = pool,
+		.seat = seat,
+		.exit.fd = -1,
+		.ready.fd = -1,
+		.born_ms = now_ms,
+		.conns_max = (uint64_t)about(service->max_connections),
+		.expires_ms = service->max_age_ms > 0 ? now_ms + about(service->max_age_ms) : 0,
+	};
+}
+
 void spawn_worker(struct service_pool *pool, unsigned seat)
 {
 	struct worker *worker = &pool->workers[seat];
-	pid_t pid = fork_worker(pool, seat);
+	pid_t pid;
+
+	*worker = new_worker(pool, seat);
+	pid = fork_worker(pool, seat);
 
 	if (pid < 0) {
 		int error = errno;
@@ -102,8 +133,5 @@ void spawn_worker(struct service_pool *pool, unsigned seat)
 		return;
 	}
 	worker->pid = pid;
-	worker->begins = worker->stopping = worker->told = false;
-	worker->ready_at_ms = worker->start_by_ms = worker->watchdog_at_ms = 0;
-	worker->born_ms = clock_now_ms();
 	pool_spawned(&pool->policy, seat, worker->born_ms);
 }

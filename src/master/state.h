@@ -36,6 +36,10 @@ struct worker {
 	struct watch exit;  /* its pidfd */
 	struct watch ready; /* the reading end of its ready pipe, until it is READY */
 	long long born_ms;
+	uint64_t conns_max;   /* then it is to be replaced; 0: never */
+	long long expires_ms; /* likewise */
+	uint64_t slow_conn;   /* the number of the conn that was said to be slow */
+	const char *told_why; /* for the line that it was killed; NULL: its time was over */
 	/* of a persistent program, 0 for not: */
 	bool begins;		  /* its ready pipe said so */
 	bool stopping;		  /* it said so */
@@ -56,6 +60,26 @@ struct service_pool {
 	struct pool policy;
 	struct board *board;
 	struct worker *workers;
+
+	/* of look.c */
+	struct watch bell;	/* the eventfd that its workers ring */
+	struct watch arrival;	/* the listener, while no worker waits for clients */
+	bool look, called;	/* something happened; a worker called */
+	bool looked;		/* the bell is to be set */
+	long long look_ms;	/* when to look again; 0: when something happens */
+	long long times_ms;	/* when a conn that is there may be overdue; 0: none */
+	long long sizes_ms;	/* when to look at the memory of the workers */
+	long long deaf_ms;	/* nobody is heard before */
+	long long calls_ms;	/* start of the time in which */
+	unsigned calls;		/* so many called */
+	int64_t base;		/* what the bell counts when nobody is busy, or less */
+	uint64_t begun;		/* conns, at the last look */
+	unsigned busy;		/* READY with a conn */
+	unsigned guess;		/* how many wait, where the kernel does not tell */
+	long long full_ms;	/* since when all that may be are busy, and clients wait; 0: not */
+	long long full_said_ms; /* when the next line about it is due */
+	unsigned full_count;	/* how often that was so */
+	bool crash_loop_said;
 };
 
 /* Everything one read of the config needs. */
@@ -105,6 +129,11 @@ struct master {
 	unsigned last_id; /* of a generation */
 	int lock_fd;
 	int pidfile_fd;
+
+	struct postmortem *postmortems; /* a ring; see postmortem.h */
+	unsigned n_postmortems;		/* that there ever were */
+	int oom_fd;			/* where the kernel counts those it killed for memory */
+	long long oom_kills;		/* of which we know */
 
 	/* facts set by signals */
 	bool reload_wanted, reopen_wanted, respawn_wanted;

@@ -14,8 +14,8 @@ static long long longest_drain(const struct generation *generation)
 	long long longest = 0;
 
 	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++) {
-		if (generation->pools[i].policy.drain_ms > longest)
-			longest = generation->pools[i].policy.drain_ms;
+		if (generation->pools[i].policy.limits.drain_ms > longest)
+			longest = generation->pools[i].policy.limits.drain_ms;
 	}
 	return longest;
 }

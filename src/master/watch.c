@@ -1,6 +1,7 @@
 #include "master/watch.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 
 #include "base/fd.h"
@@ -25,7 +26,7 @@ static int on_events(sd_event_source *source, int fd, uint32_t unused, void *dat
 		const struct watch *watch = events[i].data.ptr;
 
 		if (watch->fd >= 0)
-			watch->on_event(watch->worker);
+			watch->on_event(watch->owner);
 	}
 	return 0;
 }
@@ -48,16 +49,37 @@ int watch_setup(struct master *master)
 	return 0;
 }
 
-int watch_add(struct master *master, struct watch *watch, int fd,
-	      void (*on_event)(struct worker *worker), struct worker *worker)
+static int add(struct master *master, struct watch *watch, uint32_t events)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = watch };
+	struct epoll_event event = { .events = events, .data.ptr = watch };
+	int fd = watch->fd;
 
-	*watch = (struct watch){ .fd = fd, .on_event = on_event, .worker = worker };
 	if (epoll_ctl(master->watch_fd, EPOLL_CTL_ADD, fd, &event) == 0)
 		return 0;
 	watch->fd = -1;
 	return -1;
+}
+
+int watch_add(struct master *master, struct watch *watch, int fd, void (*on_event)(void *owner),
+	      void *owner)
+{
+	*watch = (struct watch){ .fd = fd, .on_event = on_event, .owner = owner };
+	return add(master, watch, EPOLLIN);
+}
+
+int watch_add_once(struct master *master, struct watch *watch, int fd,
+		   void (*on_event)(void *owner), void *owner)
+{
+	*watch = (struct watch){ .fd = fd, .on_event = on_event, .owner = owner };
+	return add(master, watch, EPOLLIN | EPOLLONESHOT);
+}
+
+void watch_again(struct master *master, struct watch *watch)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = watch };
+
+	/* it is there already: nothing can fail */
+	(void)epoll_ctl(master->watch_fd, EPOLL_CTL_MOD, watch->fd, &event);
 }
 
 void watch_forget(struct master *master, struct watch *watch)

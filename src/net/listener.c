@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <linux/vm_sockets.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -260,6 +262,34 @@ void listener_close(struct listener *listener)
 int listener_fd(const struct listener *listener, unsigned seat)
 {
 	return listener->fds[seat % listener->n_fds];
+}
+
+/* What waits at one socket: of TCP the kernel tells how many, else whether there is somebody. */
+static unsigned waiting_at(int fd)
+{
+	struct pollfd readable = { .fd = fd, .events = POLLIN };
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+
+	if (poll(&readable, 1, 0) <= 0)
+		return 0;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+		return LISTENER_SOME;
+	return info.tcpi_unacked;
+}
+
+unsigned listener_waiting(const struct listener *listener)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < listener->n_fds; i++) {
+		unsigned n = waiting_at(listener->fds[i]);
+
+		if (n == LISTENER_SOME)
+			return n;
+		sum += n;
+	}
+	return sum;
 }
 
 bool listener_any_port(const struct listener_spec *spec)

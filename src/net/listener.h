@@ -11,6 +11,7 @@
 #ifndef PREFORKD_NET_LISTENER_H
 #define PREFORKD_NET_LISTENER_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 
@@ -93,6 +94,11 @@ bool listener_any_port(const struct listener_spec *spec);
 
 /* True if both specs mean one socket: the same triple and address. */
 bool listener_same_address(const struct listener_spec *a, const struct listener_spec *b);
+
+#define LISTENER_SOME UINT_MAX
+
+/* How many clients wait to be taken; LISTENER_SOME where the kernel only tells that some do. */
+unsigned listener_waiting(const struct listener *listener);
 
 /* How many datagrams the kernel dropped since the last call; 0 where it does not count. */
 unsigned listener_take_dropped(struct listener *listener);

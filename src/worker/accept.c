@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "board/bell.h"
 #include "board/board.h"
 #include "conf/conf.h"
 #include "net/address.h"
@@ -36,14 +37,16 @@ static void serve_one(struct serve *serve, int fd)
 	const struct conf_service *service = serve->service;
 	struct slot *slot = serve->slot;
 	long long now_ms = clock_now_ms();
-	struct conn conn =
-		conn_connection(fd, &service->spec, service->idle_ms, service->total_ms, now_ms);
+	struct conn conn = conn_connection(fd, service, now_ms);
 	unsigned priority = service->spec.options.value[SOCKOPT_PRIORITY];
 	int r;
 
 	conn.slot = slot;
 	atomic_store_explicit(&slot->since_ms, now_ms, memory_order_relaxed);
+	atomic_store_explicit(&slot->conn_in, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->conn_out, 0, memory_order_relaxed);
 	board_count(&slot->accepted, 1);
+	bell_begin(serve->bell, serve->bell_fd);
 	/* the only option that a connection does not inherit */
 	if (priority != 0)
 		(void)setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority));
@@ -56,6 +59,7 @@ static void serve_one(struct serve *serve, int fd)
 	board_count(&slot->bytes_in, conn.bytes_in);
 	board_count(&slot->bytes_out, conn.bytes_out);
 	board_count(r < 0 ? &slot->failed : &slot->served, 1);
+	bell_end(serve->bell);
 	close(fd);
 }
 
@@ -73,6 +77,7 @@ int serve_connections(struct serve *serve)
 			serve->trouble = 0;
 			stop_took(1);
 			serve_one(serve, fd);
+			serve_ask_replacement(serve);
 			continue;
 		}
 		if (!serve_goes_on(serve))

@@ -11,18 +11,24 @@
 
 #include "base/clock.h"
 #include "board/board.h"
+#include "conf/conf.h"
 #include "net/address.h"
 #include "worker/deadline.h"
 #include "worker/stop.h"
 
-struct conn conn_connection(int fd, const struct listener_spec *socket, long long idle_ms,
-			    long long total_ms, long long now_ms)
+static long long limit(long long now_ms, long long ms)
+{
+	return ms > 0 ? now_ms + ms : 0;
+}
+
+struct conn conn_connection(int fd, const struct conf_service *service, long long now_ms)
 {
 	return (struct conn){
 		.fd = fd,
-		.socket = socket,
-		.idle_ms = idle_ms,
-		.end_ms = total_ms > 0 ? now_ms + total_ms : 0,
+		.socket = &service->spec,
+		.first_ms = limit(now_ms, service->first_byte_ms),
+		.idle_ms = service->idle_ms,
+		.end_ms = limit(now_ms, service->total_ms),
 	};
 }
 
@@ -54,12 +60,20 @@ bool conn_is_message(const struct conn *conn)
 	return conn->fd < 0;
 }
 
+/* Of two moments; 0 is never. */
+static long long earlier(long long a_ms, long long b_ms)
+{
+	if (a_ms == 0 || b_ms == 0)
+		return a_ms + b_ms;
+	return a_ms < b_ms ? a_ms : b_ms;
+}
+
 /*
  * Until when the next call may wait (0: for ever), and set the timer for it.
  * -1 with ETIMEDOUT when the total time is over, since a call that succeeds at
  * once would never notice.
  */
-static int start_wait(const struct conn *conn, long long *limit_r)
+static int start_wait(const struct conn *conn, long long first_ms, long long *limit_r)
 {
 	long long now_ms = conn->idle_ms != 0 || conn->end_ms != 0 ? clock_now_ms() : 0;
 
@@ -67,9 +81,7 @@ static int start_wait(const struct conn *conn, long long *limit_r)
 		errno = ETIMEDOUT;
 		return -1;
 	}
-	*limit_r = conn->idle_ms != 0 ? now_ms + conn->idle_ms : conn->end_ms;
-	if (conn->end_ms != 0 && conn->end_ms < *limit_r)
-		*limit_r = conn->end_ms;
+	*limit_r = earlier(limit(now_ms, conn->idle_ms), earlier(first_ms, conn->end_ms));
 	deadline_set(*limit_r);
 	return 0;
 }
@@ -123,13 +135,15 @@ ssize_t conn_read(struct conn *conn, void *buf, size_t size)
 
 	if (conn_is_message(conn))
 		return read_datagram(conn, buf, size);
-	if (start_wait(conn, &limit_ms) < 0)
+	if (start_wait(conn, conn->bytes_in == 0 ? conn->first_ms : 0, &limit_ms) < 0)
 		return -1;
 	do {
 		n = read(conn->fd, buf, size);
 	} while (n < 0 && try_again(limit_ms));
-	if (n > 0)
+	if (n > 0) {
 		conn->bytes_in += (uint64_t)n;
+		atomic_store_explicit(&conn->slot->conn_in, conn->bytes_in, memory_order_relaxed);
+	}
 	return n;
 }
 
@@ -152,7 +166,7 @@ int conn_write(struct conn *conn, const void *buf, size_t size)
 	if (conn_is_message(conn))
 		return write_datagram(conn, buf, size);
 	while (size > 0) {
-		if (start_wait(conn, &limit_ms) < 0)
+		if (start_wait(conn, 0, &limit_ms) < 0)
 			return -1;
 		do {
 			n = write(conn->fd, p, size);
@@ -160,6 +174,7 @@ int conn_write(struct conn *conn, const void *buf, size_t size)
 		if (n < 0)
 			return -1;
 		conn->bytes_out += (uint64_t)n;
+		atomic_store_explicit(&conn->slot->conn_out, conn->bytes_out, memory_order_relaxed);
 		p += n;
 		size -= (size_t)n;
 	}

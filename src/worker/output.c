@@ -29,6 +29,8 @@ static void end_line(struct output *output)
 	const struct serve *serve = output->serve;
 
 	output->line[output->length] = '\0';
+	if (output->length > 0 && output->lines < LINES_MAX)
+		board_note(serve->slot, output->line);
 	if (output->length > 0 && output->lines++ < LINES_MAX)
 		log_info("program_output",
 			 KV("service", conf_string(serve->conf, serve->service->name)),

@@ -238,6 +238,7 @@ static void serve_batch(struct serve *serve, unsigned n)
 	n_answers = n_parts = 0;
 	atomic_store_explicit(&slot->since_ms, clock_now_ms(), memory_order_relaxed);
 	board_count(&slot->accepted, n);
+	bell_begin(serve->bell, serve->bell_fd);
 	for (unsigned i = 0; i < n; i++) {
 		size_t length;
 
@@ -254,6 +255,7 @@ static void serve_batch(struct serve *serve, unsigned n)
 	}
 	join_answers();
 	send_answers(serve);
+	bell_end(serve->bell);
 }
 
 int serve_datagrams(struct serve *serve)
@@ -276,6 +278,7 @@ int serve_datagrams(struct serve *serve)
 			serve->trouble = 0;
 			stop_took(n);
 			serve_batch(serve, (unsigned)n);
+			serve_ask_replacement(serve);
 			continue;
 		}
 		if (!serve_goes_on(serve))

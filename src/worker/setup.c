@@ -35,17 +35,18 @@ _Noreturn static void give_up(const struct worker_seat *seat, const char *step, 
 	_exit(status);
 }
 
-static void setup_slot(const struct worker_seat *seat, struct slot **slot_r)
+static void setup_slot(const struct worker_seat *seat, struct slot **slot_r, struct bell **bell_r)
 {
 	*slot_r = board_attach(seat->board, seat->index);
-	if (*slot_r == NULL)
+	*bell_r = board_attach_bell(seat->board);
+	if (*slot_r == NULL || *bell_r == NULL)
 		give_up(seat, "mapping of the slot", WORKER_EXIT_SETUP);
 }
 
 /* Standard input and output may be somebody's terminal; standard error is for the log. */
 static void setup_fds(const struct worker_seat *seat)
 {
-	int keep[] = { seat->listener, seat->ready_fd, log_fd() };
+	int keep[] = { seat->listener, seat->ready_fd, seat->bell_fd, log_fd() };
 	int null;
 
 	fd_close_except(keep, sizeof(keep) / sizeof(*keep));
@@ -152,6 +153,7 @@ void handler_log(int priority, const char *text)
 	/* while a config is checked there is nobody to speak of */
 	if (speaker == NULL)
 		return;
+	board_note(speaker->slot, text);
 	log_write(level, "handler_message",
 		  LOG_FIELDS(KV("service", conf_string(speaker->conf, speaker->service->name)),
 			     KV("worker", speaker->index), KV("text", text)));
@@ -210,7 +212,7 @@ static void setup_handler(const struct worker_seat *seat, struct serve *serve)
 void setup_worker(const struct worker_seat *seat, struct serve *serve)
 {
 	process_title_set("preforkd: %s", conf_string(seat->conf, seat->service->name));
-	setup_slot(seat, &serve->slot);
+	setup_slot(seat, &serve->slot, &serve->bell);
 	setup_fds(seat);
 	setup_environment(seat);
 	setup_limits(seat);

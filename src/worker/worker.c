@@ -85,6 +85,8 @@ _Noreturn void worker_run(const struct worker_seat *seat)
 		.conf = seat->conf,
 		.service = seat->service,
 		.listener = seat->listener,
+		.bell_fd = seat->bell_fd,
+		.conns_max = seat->conns_max,
 		.index = seat->index + 1,
 		.generation = seat->generation,
 		.handler = find_handler(seat),

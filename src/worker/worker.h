@@ -24,6 +24,8 @@ struct worker_seat {
 	int ready_fd;		 /* WORKER_READY written here means READY; then it is closed */
 	const char *notify_name; /* where a persistent program says how it is */
 	pid_t master;		 /* who our parent must be */
+	int bell_fd;		 /* to call the master, see board/bell.h */
+	uint64_t conns_max;	 /* after so many it asks to be replaced; 0: never */
 };
 
 /* What a worker says through its ready pipe, one byte each. */

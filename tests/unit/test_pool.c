@@ -16,6 +16,8 @@
 
 #define SEATS_MAX 3
 #define DRAIN_MS 300
+#define IDLE_MS 500
+#define GRACE_MS 200
 
 static unsigned checks;
 
@@ -35,15 +37,28 @@ struct world {
 	struct seat seats[SEATS_MAX];
 };
 
-static struct world new_world(unsigned n_seats)
+/* min to max workers in so many seats. */
+static struct world new_elastic_world(unsigned n_seats, unsigned min, unsigned max)
 {
 	struct world world;
 
 	/* memset, not {0}: worlds are compared byte by byte */
 	memset(&world, 0, sizeof(world));
-	world.pool.n_seats = n_seats;
-	world.pool.drain_ms = DRAIN_MS;
+	pool_init(&world.pool, world.seats, n_seats, SEATS_MAX);
+	world.pool.limits = (struct pool_limits){
+		.min = min,
+		.max = max,
+		.spare = 1,
+		.idle_ms = IDLE_MS,
+		.drain_ms = DRAIN_MS,
+		.grace_ms = GRACE_MS,
+	};
 	return world;
+}
+
+static struct world new_world(unsigned n_seats)
+{
+	return new_elastic_world(n_seats, n_seats, n_seats);
 }
 
 /* The seats move with the world when it is copied. */
@@ -53,9 +68,14 @@ static struct pool *pool_of(struct world *world)
 	return &world->pool;
 }
 
+/* Of a pool whose size changes there are too many states to tell all moments to come apart. */
+static bool coarse;
+
 /* A moment seen from now: what has passed has passed. */
 static long long relative(long long at_ms, long long now_ms)
 {
+	if (coarse)
+		return at_ms > now_ms;
 	return at_ms > now_ms ? at_ms - now_ms : 0;
 }
 
@@ -73,20 +93,29 @@ static struct world normalize(const struct world *world, long long now_ms)
 	struct world n = *world;
 
 	n.pool.seats = NULL;
-	n.pool.failures = n.pool.failures > 3 ? 3 : n.pool.failures;
+	n.pool.failures = n.pool.failures > 3 || coarse ? 3 : n.pool.failures;
 	n.pool.proven_ms = n.pool.proven && now_ms - n.pool.proven_ms >= POOL_USEFUL_MS;
 	n.pool.not_before_ms = relative(n.pool.not_before_ms, now_ms);
 	if (n.pool.not_before_ms > 400)
 		n.pool.not_before_ms = 400;
+	/* 0 means none, so a moment that has passed is 1 */
+	n.pool.window_ms = n.pool.window_ms == 0 ? 0 : relative(n.pool.window_ms, now_ms) + 1;
+	n.pool.rate_ms = n.pool.rate_used = n.pool.first_empty = 0;
 	for (unsigned i = 0; i < SEATS_MAX; i++) {
 		struct seat *seat = &n.seats[i];
 		bool leaving = seat->phase == SEAT_LEAVING;
+		bool serves = seat->phase == SEAT_STARTING || seat->phase == SEAT_READY;
 
 		seat->since_ms =
 			seat->phase == SEAT_READY && now_ms - seat->since_ms >= POOL_USEFUL_MS;
-		seat->kill_ms = leaving ? relative(seat->kill_ms, now_ms) : 0;
+		seat->kill_ms =
+			leaving && seat->kill_ms != 0 ? relative(seat->kill_ms, now_ms) + 1 : 0;
 		seat->signal_ms = leaving ? relative(seat->signal_ms, now_ms) : 0;
+		seat->repeat_ms = leaving && !coarse ? seat->repeat_ms : 0;
 		seat->was_ready = seat->phase != SEAT_EMPTY && seat->was_ready;
+		seat->busy = seat->phase == SEAT_READY && seat->busy;
+		seat->expired = serves && seat->expired;
+		seat->overdue = (serves || leaving) && seat->overdue;
 	}
 	qsort(n.seats, n.pool.n_seats, sizeof(*n.seats), compare_seats);
 	return n;
@@ -121,6 +150,49 @@ static bool is_alive(enum seat_phase phase)
 	return phase != SEAT_EMPTY && phase != SEAT_KILLED;
 }
 
+static unsigned count_ready(const struct pool *pool, bool expired)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < pool->n_seats; i++)
+		n += pool->seats[i].phase == SEAT_READY && pool->seats[i].expired == expired;
+	return n;
+}
+
+/* One leaves a pool that serves only for a reason, and never the last one that is needed. */
+static void check_leaver(const struct pool *pool, const struct seat *seat)
+{
+	unsigned left = pool_fresh(pool) - !seat->expired;
+
+	if (seat->overdue || pool->paused)
+		return;
+	if (seat->expired)
+		CHECK(count_ready(pool, false) >= pool_wanted(pool) ||
+		      pool->count[SEAT_READY] == pool->n_seats);
+	else
+		CHECK(left >= pool->limits.max || (!seat->busy && left >= pool_wanted(pool)));
+	CHECK(left >= pool->limits.min || seat->expired);
+}
+
+/* The sums are those of the seats. */
+static void check_sums(const struct pool *pool)
+{
+	unsigned n[SEAT_PHASES] = { 0 }, busy = 0, expired = 0, overdue = 0;
+
+	for (unsigned i = 0; i < pool->n_seats; i++) {
+		const struct seat *seat = &pool->seats[i];
+		bool serves = seat->phase == SEAT_STARTING || seat->phase == SEAT_READY;
+
+		n[seat->phase]++;
+		busy += seat->phase == SEAT_READY && seat->busy && !seat->expired;
+		expired += serves && seat->expired;
+		overdue += serves && seat->overdue;
+		CHECK(seat->phase != SEAT_EMPTY || i >= pool->first_empty);
+	}
+	CHECK(memcmp(n, pool->count, sizeof(n)) == 0);
+	CHECK(pool->busy == busy && pool->expired == expired && pool->overdue == overdue);
+}
+
 /* What must hold in every state, whatever happened. */
 static void check_step(const struct pool *pool, struct pool_step step, long long now_ms)
 {
@@ -130,20 +202,26 @@ static void check_step(const struct pool *pool, struct pool_step step, long long
 	switch (step.action) {
 	case POOL_DO_SPAWN:
 		CHECK(pool->goal == POOL_SERVE);
+		CHECK(!pool->paused);
 		CHECK(seat->phase == SEAT_EMPTY);
+		/* never more than max that are not to be replaced */
+		CHECK(pool_fresh(pool) < pool->limits.max);
 		CHECK(now_ms >= pool->not_before_ms);
 		/* an unproven pool has one probe at a time */
-		CHECK(pool->proven || pool_count(pool, SEAT_STARTING) == 0);
+		CHECK(pool->proven || pool->count[SEAT_STARTING] == 0);
 		break;
 	case POOL_DO_STOP:
-		CHECK(pool->goal == POOL_RETIRE);
+		CHECK(pool->goal != POOL_KILL);
 		CHECK(is_alive(seat->phase));
-		CHECK(seat->phase != SEAT_LEAVING || now_ms < seat->kill_ms);
+		CHECK(seat->phase != SEAT_LEAVING || seat->kill_ms == 0 || now_ms < seat->kill_ms);
+		if (pool->goal == POOL_SERVE && seat->phase != SEAT_LEAVING)
+			check_leaver(pool, seat);
 		break;
 	case POOL_DO_KILL:
-		CHECK(pool->goal != POOL_SERVE);
 		CHECK(is_alive(seat->phase));
-		CHECK(pool->goal == POOL_KILL || now_ms >= seat->kill_ms);
+		/* who serves is killed only if he was given a time, and it is over */
+		CHECK(pool->goal == POOL_KILL || (seat->kill_ms != 0 && now_ms >= seat->kill_ms));
+		CHECK(pool->goal != POOL_SERVE || seat->overdue);
 		break;
 	case POOL_WAIT:
 		/* never wait for a moment that has passed: the loop would spin */
@@ -156,18 +234,21 @@ static void check_step(const struct pool *pool, struct pool_step step, long long
 /* Somebody must wake a pool that is not where it wants to be: an event or the timer. */
 static void check_rest(const struct pool *pool, struct pool_step step)
 {
-	unsigned empty = pool_count(pool, SEAT_EMPTY), starting = pool_count(pool, SEAT_STARTING);
+	unsigned starting = pool->count[SEAT_STARTING], leaving = pool->count[SEAT_LEAVING];
+	bool room = pool->count[SEAT_EMPTY] > 0;
 
 	if (step.action != POOL_WAIT)
 		return;
-	if (pool->goal == POOL_SERVE && empty > 0)
+	if (pool->goal == POOL_SERVE && room && pool_fresh(pool) < pool_wanted(pool))
 		CHECK(step.wake_ms != 0 || starting > 0);
-	if (pool->goal != POOL_SERVE)
-		CHECK(starting == 0 && pool_count(pool, SEAT_READY) == 0);
-	if (pool->goal == POOL_RETIRE && pool_count(pool, SEAT_LEAVING) > 0)
+	if (pool->goal != POOL_SERVE || pool->paused)
+		CHECK(starting == 0 && pool->count[SEAT_READY] == 0);
+	if (pool->goal != POOL_KILL && leaving > 0)
 		CHECK(step.wake_ms != 0);
 	if (pool->goal == POOL_KILL)
-		CHECK(pool_count(pool, SEAT_LEAVING) == 0);
+		CHECK(leaving == 0);
+	if (pool->goal == POOL_SERVE)
+		CHECK(pool->overdue == 0 && pool_fresh(pool) <= pool->limits.max);
 }
 
 static void visit(const struct world *world, long long now_ms);
@@ -179,6 +260,7 @@ static void try_step(const struct world *world, long long now_ms)
 	struct pool *pool = pool_of(&next);
 	struct pool_step step = pool_next(pool, now_ms);
 
+	check_sums(pool);
 	check_step(pool, step, now_ms);
 	check_rest(pool, step);
 	switch (step.action) {
@@ -228,6 +310,41 @@ static void try_worker(const struct world *world, unsigned seat, long long now_m
 	}
 }
 
+/* What the master sees: each of the ready ones idle or busy, and some that wait. */
+static void try_look(const struct world *world, long long now_ms)
+{
+	for (unsigned busy = 0; busy < 1u << SEATS_MAX; busy++) {
+		for (unsigned waiting = 0; waiting < 2; waiting++) {
+			struct world next = *world;
+			unsigned n = 0;
+
+			for (unsigned i = 0; i < SEATS_MAX; i++) {
+				bool ready = next.seats[i].phase == SEAT_READY;
+
+				next.seats[i].busy = ready && (busy >> i & 1) != 0;
+				n += next.seats[i].busy;
+			}
+			pool_seen(pool_of(&next), n, waiting, now_ms);
+			visit(&next, now_ms);
+		}
+	}
+}
+
+/* What somebody may wish. */
+static void try_wish(const struct world *world, unsigned seat, long long now_ms)
+{
+	struct world next = *world;
+
+	pool_expire(pool_of(&next), seat, now_ms);
+	visit(&next, now_ms);
+	next = *world;
+	pool_overdue(pool_of(&next), seat, now_ms);
+	visit(&next, now_ms);
+	next = *world;
+	pool_pause(pool_of(&next), !next.pool.paused);
+	visit(&next, now_ms);
+}
+
 /* What the master does: a goal only ever becomes harsher. */
 static void try_goal(const struct world *world, long long now_ms)
 {
@@ -270,11 +387,14 @@ static void forget_states(void)
 	n_states = 0;
 }
 
-/* Every order of events of a pool of n seats. */
-static void walk(unsigned n_seats)
+/* Every order of events of a pool; of one whose size may change the looks and wishes, too. */
+static void walk(struct world start)
 {
-	struct world start = new_world(n_seats);
+	const struct pool_limits limits = start.pool.limits;
+	unsigned n_seats = start.pool.n_seats;
+	bool elastic = n_seats > limits.min;
 
+	coarse = elastic;
 	visit(&start, 1000000);
 	while (n_queue > 0) {
 		struct world world = queue[--n_queue].world;
@@ -282,11 +402,17 @@ static void walk(unsigned n_seats)
 
 		try_step(&world, now_ms);
 		try_goal(&world, now_ms);
-		for (unsigned i = 0; i < n_seats; i++)
+		for (unsigned i = 0; i < n_seats; i++) {
 			try_worker(&world, i, now_ms);
+			if (elastic)
+				try_wish(&world, i, now_ms);
+		}
+		if (elastic)
+			try_look(&world, now_ms);
 		visit(&world, now_ms + POOL_USEFUL_MS);
 	}
-	printf("walked through %u states of %u seats\n", n_states, n_seats);
+	printf("walked through %u states of %u seats, %u to %u workers\n", n_states, n_seats,
+	       limits.min, limits.max);
 	forget_states();
 }
 
@@ -378,7 +504,7 @@ static void story_of_a_massacre(void)
 	}
 }
 
-/* Told to leave, told again every 100 ms, killed when the drain time is over. */
+/* Told to leave, told again after 100 ms, and so on, killed when the drain time is over. */
 static void story_of_a_retirement(void)
 {
 	struct world world = new_world(1);
@@ -388,11 +514,12 @@ static void story_of_a_retirement(void)
 	pool_spawned(pool, 0, 0);
 	pool_ready(pool, 0, 0);
 	pool->goal = POOL_RETIRE;
-	for (; now_ms < DRAIN_MS; now_ms += POOL_REPEAT_MS) {
+	for (; now_ms < DRAIN_MS; now_ms = pool_next(pool, now_ms).wake_ms) {
 		CHECK(pool_next(pool, now_ms).action == POOL_DO_STOP);
 		pool_stop_sent(pool, 0, now_ms);
 		CHECK(pool_next(pool, now_ms).action == POOL_WAIT);
 	}
+	CHECK(now_ms == DRAIN_MS);
 	CHECK(pool_next(pool, now_ms).action == POOL_DO_KILL);
 	pool_kill_sent(pool, 0, now_ms);
 	CHECK(pool_next(pool, now_ms + 100000).action == POOL_WAIT);
@@ -459,8 +586,93 @@ static void story_of_one_bad_seat(void)
 	CHECK(pool->not_before_ms == now_ms + POOL_BACKOFF_MIN_MS);
 }
 
-int main(void)
+/* Grows with the clients at once, shrinks to what was needed for a while. */
+static void story_of_a_rush(void)
 {
+	struct world world = new_elastic_world(3, 1, 3);
+	struct pool *pool = pool_of(&world);
+
+	pool_spawned(pool, 0, 0);
+	pool_ready(pool, 0, 0);
+	CHECK(pool_next(pool, 0).action == POOL_WAIT);
+	world.seats[0].busy = true;
+	pool_seen(pool, 1, 1, 10);
+	for (unsigned i = 1; i < 3; i++) {
+		CHECK(pool_next(pool, 10).action == POOL_DO_SPAWN);
+		pool_spawned(pool, i, 10);
+		pool_ready(pool, i, 10);
+	}
+	CHECK(pool_next(pool, 10).action == POOL_WAIT);
+	CHECK(pool_seen(pool, 3, 0, 20) && pool->window_ms == 20 + IDLE_MS);
+	world.seats[0].busy = false;
+	/* within the window two were busy at the same time: with one to spare all are needed */
+	CHECK(pool_seen(pool, 2, 0, 20 + IDLE_MS));
+	CHECK(pool_next(pool, 20 + IDLE_MS).action == POOL_WAIT);
+	CHECK(pool_seen(pool, 0, 0, 20 + 2 * IDLE_MS));
+	CHECK(pool->surplus == 2);
+	CHECK(pool_next(pool, 20 + 2 * IDLE_MS).action == POOL_DO_STOP);
+}
+
+/* On demand: one at the start, to see that it can; then nobody until somebody comes. */
+static void story_of_a_pool_on_demand(void)
+{
+	struct world world = new_elastic_world(2, 0, 1);
+	struct pool *pool = pool_of(&world);
+
+	CHECK(pool_next(pool, 0).action == POOL_DO_SPAWN);
+	pool_spawned(pool, 0, 0);
+	pool_ready(pool, 0, 0);
+	pool_seen(pool, 0, 0, 0);
+	pool_seen(pool, 0, 0, IDLE_MS);
+	CHECK(pool_next(pool, IDLE_MS).action == POOL_DO_STOP);
+	pool_stop_sent(pool, 0, IDLE_MS);
+	pool_exited(pool, 0, (struct pool_exit){ 0 }, IDLE_MS);
+	CHECK(pool_next(pool, IDLE_MS).action == POOL_WAIT);
+	pool_seen(pool, 0, 1, IDLE_MS);
+	CHECK(pool_next(pool, IDLE_MS).action == POOL_DO_SPAWN);
+}
+
+/* Who has served enough leaves when another one is ready in his place. */
+static void story_of_a_replacement(void)
+{
+	struct world world = new_elastic_world(2, 1, 1);
+	struct pool *pool = pool_of(&world);
+
+	pool_spawned(pool, 0, 0);
+	pool_ready(pool, 0, 0);
+	pool->limits.min_age_ms = 100;
+	pool_expire(pool, 0, 99);
+	CHECK(pool_next(pool, 99).action == POOL_WAIT);
+	pool_expire(pool, 0, 100);
+	CHECK(pool_next(pool, 100).action == POOL_DO_SPAWN && pool_next(pool, 100).seat == 1);
+	pool_spawned(pool, 1, 100);
+	CHECK(pool_next(pool, 100).action == POOL_WAIT);
+	pool_ready(pool, 1, 101);
+	CHECK(pool_next(pool, 101).action == POOL_DO_STOP && pool_next(pool, 101).seat == 0);
+	pool_stop_sent(pool, 0, 101);
+	/* it may finish as long as it takes */
+	CHECK(world.seats[0].kill_ms == 0);
+}
+
+/* So many a second, and not more. */
+static void story_of_a_rate(void)
+{
+	struct world world = new_elastic_world(3, 3, 3);
+	struct pool *pool = pool_of(&world);
+
+	pool->limits.spawn_rate = 2;
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK(pool_next(pool, 5000).action == POOL_DO_SPAWN);
+		pool_spawned(pool, i, 5000);
+		pool_ready(pool, i, 5000);
+	}
+	CHECK(pool_next(pool, 5000).action == POOL_WAIT && pool_next(pool, 5000).wake_ms == 6000);
+	CHECK(pool_next(pool, 6000).action == POOL_DO_SPAWN);
+}
+
+int main(int argc, char **argv)
+{
+	(void)argv;
 	story_of_a_start();
 	story_of_a_crash_loop();
 	story_of_a_client_that_crashes_workers();
@@ -470,8 +682,19 @@ int main(void)
 	story_of_a_bad_moment();
 	story_of_one_bad_seat();
 	story_of_a_death_among_failures();
+	story_of_a_rush();
+	story_of_a_pool_on_demand();
+	story_of_a_replacement();
+	story_of_a_rate();
 	for (unsigned n = 1; n <= SEATS_MAX; n++)
-		walk(n);
+		walk(new_world(n));
+	walk(new_elastic_world(2, 0, 1));
+	walk(new_elastic_world(2, 1, 1));
+	walk(new_elastic_world(2, 0, 2));
+	walk(new_elastic_world(2, 1, 2));
+	/* a minute, and nothing that two seats do not show: for a change of the policy */
+	if (argc > 1)
+		walk(new_elastic_world(3, 1, 2));
 	free(queue);
 	printf("%u checks passed\n", checks);
 	return 0;
