@@ -856,6 +856,19 @@ leavers() {
 	log_lacks 'event=orphan_killed'
 }
 
+@test "what a program left may finish for a second: the end of an answer, of a datagram and of its words" {
+	local command='(sleep 0.1; echo one; (setsid sh -c \"sleep 0.05; echo two; echo three >&2\" &) ) &'
+	command="\"/bin/sh\", \"-c\", \"cat >/dev/null; $command\""
+	start_debug "$(service a '' '' "$command")" \
+		"$(service d "type = dgram family = unix path = \"$BATS_TEST_TMPDIR/s\"" '' "$command")"
+	[ "$(ask a </dev/null)" = $'one\ntwo' ]
+	[ "$(echo hello | datagram d)" = $'one\ntwo' ]
+	wait_for 20 "both ends" exits_are '[ad]' 2
+	[ "$(log_count 'event=program_output .*line=three')" -eq 2 ]
+	# nobody waits longer than they do
+	log_has 'event=program_exit .* age_ms=[0-9]{3} '
+}
+
 @test "what a program left at its deadline or its crash ends as well" {
 	script a <<-'END'
 		./sleeper & setsid ./sleeper & setsid -f ./sleeper

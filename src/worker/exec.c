@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@
 #include "worker/serve.h"
 
 #define GRACE_MS 2000	    /* from SIGTERM to SIGKILL */
+#define FINISH_MS 1000	    /* for what a program left, after its end */
 #define POLL_MAX_MS 3600000 /* then we look at the clock again */
 
 struct exec {
@@ -34,7 +36,7 @@ struct exec {
 	struct invocation *invocation;
 	struct output output; /* standard error of the programs */
 	int null;
-	pid_t master;
+	int master_fd; /* pidfd of our master */
 	struct program program;
 	long long began_ms, end_ms; /* end_ms 0: no limit */
 	long long kill_ms;	    /* when SIGKILL is due after SIGTERM; 0: not asked to leave */
@@ -49,12 +51,13 @@ void *exec_setup(const struct serve *serve)
 	if (exec == NULL)
 		return NULL;
 	exec->serve = serve;
-	exec->master = getppid();
+	exec->master_fd = pidfd_open(getppid(), 0);
 	exec->request = exec->answer = -1;
 	exec->invocation = invocation_new(serve);
 	/* not standard output, which is /dev/null, too: it becomes the connection first */
 	exec->null = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	if (exec->invocation == NULL || exec->null < 0 || program_setup() < 0 ||
+	if (exec->invocation == NULL || exec->null < 0 || exec->master_fd < 0 ||
+	    program_setup() < 0 ||
 	    (serve->service->stderr_to == CONF_STDERR_LOG &&
 	     output_setup(&exec->output, serve) < 0)) {
 		free(exec);
@@ -123,10 +126,20 @@ static int start(struct exec *exec, const struct conn *conn)
 	return r;
 }
 
+/* How long poll(2) may wait, in milliseconds. */
+static int ms_until(long long at_ms)
+{
+	long long left_ms = at_ms - clock_now_ms();
+
+	if (left_ms < 0)
+		return 0;
+	return left_ms < POLL_MAX_MS ? (int)left_ms : POLL_MAX_MS;
+}
+
 /* TERM when the time is over, then KILL. Returns how long poll(2) may wait; -1: for ever. */
 static int enforce_deadline(struct exec *exec)
 {
-	long long now_ms, left_ms;
+	long long now_ms;
 
 	if (exec->end_ms == 0)
 		return -1;
@@ -138,8 +151,7 @@ static int enforce_deadline(struct exec *exec)
 		program_signal(&exec->program, SIGKILL);
 		return -1;
 	}
-	left_ms = (exec->kill_ms != 0 ? exec->kill_ms : exec->end_ms) - now_ms;
-	return left_ms < POLL_MAX_MS ? (int)left_ms : POLL_MAX_MS;
+	return ms_until(exec->kill_ms != 0 ? exec->kill_ms : exec->end_ms);
 }
 
 /* What does not fit the answer is read and forgotten, so that the program can go on. */
@@ -156,40 +168,62 @@ static bool take_answer(struct exec *exec, struct conn *conn)
 /* Without a master nobody ends us after the drain time: so we do it ourselves. */
 static void limit_orphan(struct exec *exec)
 {
-	long long latest_ms;
+	long long latest_ms = clock_now_ms() + exec->serve->service->drain_ms;
 
-	if (getppid() == exec->master)
-		return;
-	exec->master = getppid();
-	latest_ms = clock_now_ms() + exec->serve->service->drain_ms;
 	if (exec->end_ms == 0 || exec->end_ms > latest_ms)
 		exec->end_ms = latest_ms;
 }
 
-/* Until the program has ended. */
-static void wait_for(struct exec *exec, struct conn *conn)
+/*
+ * Until the program has ended, or that which it left; true. With a limit_ms not longer
+ * than to that moment: false.
+ */
+static bool wait_for(struct exec *exec, struct conn *conn, long long limit_ms)
 {
 	struct pollfd fds[] = {
 		{ .fd = exec->program.pidfd, .events = POLLIN },
 		{ .fd = exec->output.read_fd, .events = POLLIN },
 		{ .fd = exec->answer, .events = POLLIN },
+		{ .fd = exec->master_fd, .events = POLLIN },
 	};
 
 	if (exec->serve->service->stderr_to != CONF_STDERR_LOG)
 		fds[1].fd = -1;
 	for (;;) {
-		int r = poll(fds, 3, enforce_deadline(exec));
+		int wait_ms = limit_ms == 0 ? enforce_deadline(exec) : ms_until(limit_ms);
 
-		if (r <= 0) {
-			limit_orphan(exec);
+		if (limit_ms != 0 && wait_ms == 0)
+			return false;
+		if (poll(fds, 4, wait_ms) <= 0)
 			continue; /* a signal, or the deadline */
-		}
 		if (fds[1].revents != 0)
 			(void)output_take(&exec->output);
 		if (fds[2].revents != 0 && !take_answer(exec, conn))
 			fds[2].fd = -1; /* closed its end before it ended */
+		if (fds[3].revents != 0) {
+			limit_orphan(exec);
+			fds[3].fd = -1;
+		}
 		if (fds[0].revents != 0)
-			return;
+			return true;
+	}
+}
+
+/*
+ * The end of the answer may still be with a child that copies it (recordio, a filter
+ * behind an &). Who is out of time has no more of it.
+ */
+static void finish(struct exec *exec, struct conn *conn)
+{
+	long long limit_ms = clock_now_ms() + FINISH_MS;
+
+	if (exec->end_ms != 0 && exec->end_ms < limit_ms)
+		limit_ms = exec->end_ms;
+	while (program_left(&exec->program)) {
+		if (exec->kill_ms == 0 && wait_for(exec, conn, limit_ms))
+			continue;
+		program_end(&exec->program);
+		return;
 	}
 }
 
@@ -277,8 +311,9 @@ static int exec_serve(struct conn *conn, void *state)
 		errno = error;
 		return -1;
 	}
-	wait_for(exec, conn);
-	program_end(&exec->program, &status, &usage);
+	(void)wait_for(exec, conn, 0);
+	program_reap(&exec->program, &status, &usage);
+	finish(exec, conn);
 	while (exec->answer >= 0 && take_answer(exec, conn))
 		;
 	fd_close(&exec->answer);

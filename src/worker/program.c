@@ -99,35 +99,63 @@ void program_signal(const struct program *program, int signal)
 	kill(-program->pid, signal);
 }
 
-/* Those who left the group are our own children by now. */
+void program_reap(struct program *program, int *status_r, struct rusage *usage_r)
+{
+	while (wait4(program->pid, status_r, 0, usage_r) < 0 && errno == EINTR)
+		;
+	fd_close(&program->pidfd);
+}
+
+static void open_first(pid_t pid, void *data)
+{
+	struct program *program = data;
+
+	if (program->pidfd < 0)
+		program->pidfd = pidfd_open(pid, 0);
+}
+
+bool program_left(struct program *program)
+{
+	pid_t pid;
+
+	fd_close(&program->pidfd);
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		;
+	if (pid < 0)
+		return false;
+	process_each_child(open_first, program);
+	return true;
+}
+
 static void kill_child(pid_t pid, void *data)
 {
 	(void)data;
 	kill(pid, SIGKILL);
 }
 
-/* New orphans may come as long as others die. */
-static void end_orphans(void)
-{
-	pid_t pid = waitpid(-1, NULL, WNOHANG);
-
-	for (int round = 0; (pid >= 0 || errno == EINTR) && round < ROUNDS_MAX; round++) {
-		process_each_child(kill_child, NULL);
-		pid = waitpid(-1, NULL, 0);
-		while (pid > 0)
-			pid = waitpid(-1, NULL, WNOHANG);
-	}
-}
-
-void program_end(struct program *program, int *status_r, struct rusage *usage_r)
+/* The number of the group is not used again as long as a child of ours in it is not reaped. */
+static bool has_group(const struct program *program)
 {
 	siginfo_t info;
 
-	/* its number is the group's, and ours as long as it is not reaped */
-	waitid(P_PIDFD, (id_t)program->pidfd, &info, WEXITED | WNOWAIT);
-	program_signal(program, SIGKILL);
-	while (wait4(program->pid, status_r, 0, usage_r) < 0 && errno == EINTR)
-		;
-	end_orphans();
+	return waitid(P_PGID, (id_t)program->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+void program_end(struct program *program)
+{
 	fd_close(&program->pidfd);
+	/* new orphans may come as long as others die */
+	for (int round = 0; round < ROUNDS_MAX; round++) {
+		pid_t pid;
+
+		if (has_group(program))
+			program_signal(program, SIGKILL);
+		/* those who left the group, or whose parents did, are our own children by now */
+		process_each_child(kill_child, NULL);
+		pid = waitpid(-1, NULL, 0);
+		if (pid < 0 && errno != EINTR)
+			return;
+		while (pid > 0)
+			pid = waitpid(-1, NULL, WNOHANG);
+	}
 }
