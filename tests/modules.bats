@@ -504,6 +504,21 @@ open_fd() {
 		"event=worker_exit service=a .*worker_pid=$old .*reason=left .*served=1 failed=0 refused=0 lost=0"
 }
 
+@test "whoever reads from conn_fd when the master is killed has its drain time, and no more" {
+	local old line
+	module x talk
+	start_with "$(service a x 'timeouts { idle = 0 drain = 300ms }')"
+	old=$(worker)
+	open_fd a
+	kill -KILL "$MASTER"
+	wait "$MASTER" || :
+	MASTER=
+	echo two >&9
+	hears two
+	wait_for 20 "the end of the worker" process_gone "$old"
+	release
+}
+
 @test "handler_log writes a line of each level, escaped, and as long as a line may be" {
 	local n level line
 	module x talk

@@ -350,6 +350,27 @@ fork_failed_times() {
 	wait_for 2 "the end of the busy worker" process_gone "$busy"
 }
 
+# stopped_listening PID: it has the connection that it serves, and no socket more
+stopped_listening() {
+	[ "$(sockets_of "$1")" -eq 1 ]
+}
+
+@test "when the master is killed, a worker that was to leave already has its drain time, and no more" {
+	local busy
+	start_with 'service a { handler = echo workers { min = 1 } timeouts { idle = 0 drain = 2s } }'
+	hold "$(port_of a)"
+	busy=$(busy_worker a)
+	reload_daemon
+	# it was told at the reload, and is told again and again
+	wait_for 10 "the end of its listening" stopped_listening "$busy"
+	kill -KILL "$MASTER"
+	wait "$MASTER" || :
+	MASTER=
+	serve_on 9
+	wait_for 20 "the end of the busy worker" process_gone "$busy"
+	release
+}
+
 @test "after its master was killed, a new master takes the same addresses at once" {
 	local port old
 	port=$(free_port)

@@ -89,6 +89,8 @@ static int add_signals(struct master *master)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
+	/* for a worker, before it has a handler for it */
+	sigaddset(&set, SIGUSR2);
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		sigaddset(&set, signals[i]);
 	/* who started us may have blocked or ignored anything */

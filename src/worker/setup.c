@@ -126,7 +126,9 @@ static void setup_directory(const struct worker_seat *seat)
 /* The master may have died before the signal was asked for: so look afterwards. */
 static void setup_parent_death(const struct worker_seat *seat)
 {
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+	bool program = seat->service->kind == CONF_PERSISTENT;
+
+	if (prctl(PR_SET_PDEATHSIG, program ? SIGTERM : STOP_ORPHANED) < 0)
 		give_up(seat, "PR_SET_PDEATHSIG", WORKER_EXIT_SETUP);
 	if (getppid() != seat->master)
 		_exit(WORKER_EXIT_ORPHAN);

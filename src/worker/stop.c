@@ -21,18 +21,6 @@ static struct {
 	volatile sig_atomic_t retiring, draining, budget;
 } stop;
 
-/* The master would kill us after the drain time; when it is gone, the kernel does. */
-static void limit_orphan(void)
-{
-	const struct itimerspec limit = {
-		.it_value = { .tv_sec = stop.drain_ms / 1000 + ORPHAN_GRACE_S,
-			      .tv_nsec = stop.drain_ms % 1000 * 1000000 },
-	};
-
-	if (getppid() != stop.master)
-		timer_settime(stop.timer, 0, &limit, NULL);
-}
-
 static void retire(void)
 {
 	stop.retiring = 1;
@@ -49,9 +37,25 @@ static void on_retire(int signal_number)
 	int saved = errno;
 
 	(void)signal_number;
-	if (stop.retiring == 0)
-		limit_orphan();
 	retire();
+	errno = saved;
+}
+
+/* The master would kill us after the drain time; when it is gone, the kernel does. */
+static void on_orphaned(int signal_number)
+{
+	const struct itimerspec limit = {
+		.it_value = { .tv_sec = stop.drain_ms / 1000 + ORPHAN_GRACE_S,
+			      .tv_nsec = stop.drain_ms % 1000 * 1000000 },
+	};
+	int saved = errno;
+
+	(void)signal_number;
+	/* or somebody else sent it */
+	if (getppid() != stop.master) {
+		timer_settime(stop.timer, 0, &limit, NULL);
+		retire();
+	}
 	errno = saved;
 }
 
@@ -103,10 +107,10 @@ void stop_took(int n)
 		stop.budget -= n;
 }
 
-static int handle(int signal_number, void (*handler)(int))
+/* Without SA_RESTART a waiting accept(2) returns. With it that begins again, and fails. */
+static int handle(int signal_number, void (*handler)(int), int flags)
 {
-	/* no SA_RESTART: a waiting accept(2) must return */
-	struct sigaction action = { .sa_handler = handler };
+	struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
 
 	sigfillset(&action.sa_mask);
 	return sigaction(signal_number, &action, NULL);
@@ -124,10 +128,10 @@ int stop_setup(int listener, int queue_max, long long drain_ms)
 	if (timer_create(CLOCK_MONOTONIC, &kill, &stop.timer) < 0)
 		return -1;
 	/* a terminal's Ctrl-C and hang-up are the master's business */
-	if (handle(SIGINT, SIG_IGN) < 0 || handle(SIGQUIT, SIG_IGN) < 0 ||
-	    handle(SIGHUP, SIG_IGN) < 0 || handle(SIGUSR2, SIG_IGN) < 0 ||
-	    handle(SIGPIPE, SIG_IGN) < 0 || handle(SIGTERM, on_retire) < 0 ||
-	    handle(SIGUSR1, on_drain) < 0)
+	if (handle(SIGINT, SIG_IGN, 0) < 0 || handle(SIGQUIT, SIG_IGN, 0) < 0 ||
+	    handle(SIGHUP, SIG_IGN, 0) < 0 || handle(SIGPIPE, SIG_IGN, 0) < 0 ||
+	    handle(SIGTERM, on_retire, 0) < 0 || handle(SIGUSR1, on_drain, 0) < 0 ||
+	    handle(STOP_ORPHANED, on_orphaned, SA_RESTART) < 0)
 		return -1;
 	sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL);

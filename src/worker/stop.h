@@ -11,11 +11,17 @@
  *	         non-blocking, and the worker takes as many as waited at that
  *	         moment, or leaves earlier when the queue is empty. The flag is
  *	         shared by all who have the socket, and they all drain.
+ *	SIGUSR2  the master is gone: retire, and end after the drain time. From the
+ *	         kernel (PR_SET_PDEATHSIG), and never blocked, also where a handler
+ *	         must not be interrupted by the others.
  */
 #ifndef PREFORKD_WORKER_STOP_H
 #define PREFORKD_WORKER_STOP_H
 
+#include <signal.h>
 #include <stdbool.h>
+
+#define STOP_ORPHANED SIGUSR2
 
 /*
  * Install the handlers for this listener and unblock all signals; standard input
