@@ -715,6 +715,20 @@ log_is_well_formed() {
 	account_is a accepted=8 served=1 failed=7 lost=0
 }
 
+@test "a connection that failed has a true reason, or none where its program's end is one" {
+	script a <<<'read -r word; [ "$word" = wait ] && sleep 30; exit 3'
+	cp "$DIR/a" "$DIR/b"
+	start_debug "$(service a)" "$(service b 'timeouts { total = 300ms }')"
+	echo now | ask a
+	wait_for 20 "a status" log_has 'event=conn_failed service=a .* bytes_out=0$'
+	rm "$DIR/a"
+	echo again | ask a
+	wait_for 20 "no program" log_has 'event=conn_failed service=a .* error="No such file or directory"$'
+	echo wait | ask b
+	wait_for 20 "its time" log_has 'event=conn_failed service=b .* error="Connection timed out"$'
+	[ "$(log_count event=conn_failed)" -eq 3 ]
+}
+
 @test "a real-time signal has a name, too" {
 	script a <<<'exec perl -e "kill 40, $$"'
 	start_debug "$(service a)"

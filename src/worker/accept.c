@@ -24,12 +24,15 @@ static void log_failure(const struct serve *serve, const struct conn *conn, long
 {
 	const struct slot *slot = serve->slot;
 	char peer[ADDRESS_TEXT_MAX];
+	int error = errno;
 
 	log_debug("conn_failed", KV("service", conf_string(serve->conf, serve->service->name)),
 		  KV("worker", serve->index),
 		  KV("peer", address_text(&slot->peer, slot->peer_length, peer)),
-		  KV("error", strerror(errno)), KV("age_ms", clock_now_ms() - since_ms),
-		  KV("bytes_in", conn->bytes_in), KV("bytes_out", conn->bytes_out));
+		  KV("age_ms", clock_now_ms() - since_ms), KV("bytes_in", conn->bytes_in),
+		  KV("bytes_out", conn->bytes_out),
+		  /* of a program the line of its end says what it was */
+		  KV(error != 0 ? "error" : NULL, strerror(error)));
 }
 
 static void serve_one(struct serve *serve, int fd)
@@ -50,6 +53,7 @@ static void serve_one(struct serve *serve, int fd)
 	/* the only option that a connection does not inherit */
 	if (priority != 0)
 		(void)setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority));
+	errno = 0;
 	r = serve->handler->serve(&conn, serve->state);
 	deadline_set(0);
 	if (conn.raw)

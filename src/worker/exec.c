@@ -321,7 +321,7 @@ static int exec_serve(struct conn *conn, void *state)
 		output_end(&exec->output);
 	count_bytes(conn);
 	log_end(exec, conn, status, &usage);
-	errno = EIO; /* what it was says the line of its end */
+	errno = exec->kill_ms != 0 ? ETIMEDOUT : 0;
 	return status == 0 && exec->kill_ms == 0 ? 0 : -1;
 }
 
