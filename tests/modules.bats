@@ -557,6 +557,25 @@ open_fd() {
 	[ "$(cat "$DIR/got2")" = again ]
 }
 
+@test "handler_leave during a stop loses none of those who wait" {
+	local n
+	module x talk
+	start_with "$(service a x)"
+	open_fd a
+	for n in 1 2 3; do
+		beside "$DIR/got$n" sh -c "printf '%s\n' leave hello | socat -t 20 - TCP:127.0.0.1:$(port_of a)"
+	done
+	wait_for 10 "three who wait" queue_is "$(port_of a)" 3
+	kill -TERM "$MASTER"
+	wait_for 10 "the stop" log_has event=stopping
+	release
+	wait_daemon
+	for n in 1 2 3; do
+		[ "$(cat "$DIR/got$n")" = $'leave\nhello' ]
+	done
+	account_is a accepted=4 served=4
+}
+
 @test "serve() that returns -1 is counted as failed and logged with its errno; the worker stays" {
 	local old
 	module x talk
@@ -564,7 +583,7 @@ open_fd() {
 		"$(service b x "family = unix type = dgram path = \"$DIR/s\"")"
 	old=$(worker)
 	says 'hello\nfail 79\n' hello
-	log_has "event=conn_failed service=a worker=1 peer=127.0.0.1:[0-9]* error=\"Can not access a needed shared library\""
+	log_has "event=conn_failed service=a worker=1 peer=127.0.0.1:[0-9]* .* error=\"Can not access a needed shared library\""
 	[ "$(worker)" = "$old" ]
 	# what a message that fails has written is not sent
 	run -1 "$TEST_BIN/dgram" -f "$ABSTRACT" -w 300 "$DIR/s" $'hello\nfail 79'

@@ -73,7 +73,8 @@ void handler_log(int priority, const char *text);
 
 /*
  * In serve(): this worker shall leave when the conn is over, because its state is
- * not sound any more; another one takes its place.
+ * not sound any more; another one takes its place. At a stop none does, and those
+ * who wait already are served as well as it can.
  */
 void handler_leave(void);
 

@@ -18,6 +18,7 @@ static struct {
 	long long drain_ms;
 	pid_t master;
 	timer_t timer;
+	bool leaving;
 	volatile sig_atomic_t retiring, draining, budget;
 } stop;
 
@@ -29,7 +30,7 @@ static void retire(void)
 
 void stop_leave(void)
 {
-	retire();
+	stop.leaving = true;
 }
 
 static void on_retire(int signal_number)
@@ -98,7 +99,7 @@ bool stop_may_take(void)
 {
 	if (stop.retiring != 0)
 		return false;
-	return stop.draining == 0 || stop.budget > 0;
+	return stop.draining != 0 ? stop.budget > 0 : !stop.leaving;
 }
 
 void stop_took(int n)

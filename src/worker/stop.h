@@ -42,7 +42,7 @@ bool stop_may_take(void);
 /* n were taken. */
 void stop_took(int n);
 
-/* Leave after the conn in hand, as if told to. */
+/* Leave after the conn in hand, but while we drain: nobody takes our place then. */
 void stop_leave(void);
 
 #endif
