@@ -783,13 +783,14 @@ dies() {
 	served=$(worker other)
 	dies crash '(SIGSEGV|SIGSEGV \(core dumped\))'
 	dies abort '(SIGABRT|SIGABRT \(core dumped\))'
-	dies 'exit 3' handler_called_exit
+	dies 'exit 3' 'status 3'
 	dies 'exit 0' handler_called_exit
+	dies 'exit 101' handler_called_exit
 	[ "$(worker other)" = "$served" ]
 	log_lacks 'fini with'
 	stop_daemon
-	[ "$(account_of a lost)" -eq 4 ]
-	[ "$(account_of a served)" -eq 4 ]
+	[ "$(account_of a lost)" -eq 5 ]
+	[ "$(account_of a served)" -eq 5 ]
 }
 
 @test "a message that kills its worker is lost alone" {

@@ -163,11 +163,15 @@ void handler_log(int priority, const char *text)
 
 static pid_t own_pid;
 
-/* A worker leaves by _exit(2): who comes here is a handler that called exit(3), or its child. */
-static void on_exit_called(void)
+/*
+ * A worker leaves by _exit(2): who comes here is a handler that called exit(3), or its
+ * child. Its status is told, unless that is one of our own and means something else.
+ */
+static void on_exit_called(int status, void *data)
 {
+	(void)data;
 	if (getpid() == own_pid)
-		_exit(WORKER_EXIT_CALLED);
+		_exit(worker_exit_text(status & 0xff) != NULL ? WORKER_EXIT_CALLED : status);
 }
 
 static void setup_handler(const struct worker_seat *seat, struct serve *serve)
@@ -179,8 +183,8 @@ static void setup_handler(const struct worker_seat *seat, struct serve *serve)
 
 	speaker = serve;
 	own_pid = getpid();
-	if (atexit(on_exit_called) != 0)
-		give_up(seat, "atexit", WORKER_EXIT_SETUP);
+	if (on_exit(on_exit_called, NULL) != 0)
+		give_up(seat, "on_exit", WORKER_EXIT_SETUP);
 
 	env = (struct handler_env){
 		.service = conf_string(seat->conf, seat->service->name),
