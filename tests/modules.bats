@@ -665,18 +665,22 @@ open_fd() {
 		service a picky "options { check = \"$check\" }" | write_config
 		run -78 "$PREFORKD" -c "$CONF" -t
 		echo "$output"
-		[[ $output == *"$text"* ]]
+		[[ $output == *"${text/DIR/${DIR#/}}"* ]]
 		[ "$(LC_ALL=C tr -d '[:print:]\n' <<<"$output" | wc -c)" -eq 0 ]
 		# what check() wrote, and nothing of what is behind it
 		[ "$check" != long ] || [[ "${output##*: }" =~ ^([0-9]{3})\ x+$ && ${#BASH_REMATCH[0]} -eq ${BASH_REMATCH[1]} ]]
 		reload_daemon
 		[ "$(ask a </dev/null)" = picky ]
 	done <<-'END'
-		crash SIGSEGV
-		loop longer than 2 s
+		crash service "a": handler /DIR/picky.so: reading the config was ended by SIGSEGV
+		loop service "a": handler /DIR/picky.so: reading the config took longer than 2 s
+		exit service "a": handler /DIR/picky.so: reading the config failed with status 78
 		long xxxxxxxx
 	END
-	[ "$(log_count 'event=reload_refused')" -eq 3 ]
+	[ "$(log_count 'event=reload_refused')" -eq 4 ]
+	# at a reload as well
+	log_has 'event=config_error error=".*handler [^ ]*/picky.so: .*SIGSEGV"'
+	log_has 'event=config_error error=".*handler [^ ]*/picky.so: .*longer than 2 s"'
 	[ "$(worker | wc -l)" -eq 1 ]
 }
 

@@ -102,12 +102,14 @@ void check_handler(struct compile *compile, const struct conf_service *service)
 	}
 	if (handler == NULL && !compile->here)
 		return; /* a module is code, and only looking is no reason to run it */
+	compile_note(compile, service, name);
 	if (handler == NULL)
 		handler = module_load(module_path(name, path, sizeof(path)), error, sizeof(error));
 	if (handler == NULL) {
 		refuse_name(compile, service, error);
-		return;
+	} else {
+		check_options(compile, service, handler);
+		ask(compile, service, handler);
 	}
-	check_options(compile, service, handler);
-	ask(compile, service, handler);
+	compile_note(compile, service, NULL);
 }

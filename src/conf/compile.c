@@ -246,3 +246,13 @@ void compile_config(struct compile *compile, const struct read_result *result)
 			  service->origin);
 	}
 }
+
+void compile_note(struct compile *compile, const struct conf_service *service, const char *handler)
+{
+	if (handler == NULL)
+		compile->note[0] = '\0';
+	else
+		snprintf(compile->note, COMPILE_NOTE_SIZE, "%s:%u: service \"%s\": handler %s",
+			 conf_list_string(compile->conf, compile->conf->files, service->where.file),
+			 service->where.line, conf_string(compile->conf, service->name), handler);
+}

@@ -15,12 +15,18 @@ struct option;
 struct report;
 struct read_result;
 
+#define COMPILE_NOTE_SIZE 512
+
 /* The conf under construction: `conf` points to CONF_SIZE_MAX zeroed bytes. */
 struct compile {
 	struct conf *conf;
 	struct report *report, *warnings;
-	bool here; /* will it run here and as this user? else it is only looked at */
+	bool here;  /* will it run here and as this user? else it is only looked at */
+	char *note; /* COMPILE_NOTE_SIZE bytes: what to say should the child die */
 };
+
+/* The code of this handler is to be run now, and may be our end; NULL: it was not. */
+void compile_note(struct compile *compile, const struct conf_service *service, const char *handler);
 
 /* Fill the conf; findings go to the report. */
 void compile_config(struct compile *compile, const struct read_result *result);

@@ -60,13 +60,20 @@ static int seal(int memfd, size_t size)
 	return fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
 }
 
+/* Of the memfd while the child works: the conf, and behind it the note. */
+#define SHARED_SIZE (CONF_SIZE_MAX + COMPILE_NOTE_SIZE)
+
 static int compile_into(const char *path, bool here, struct report *report, struct conf *conf)
 {
 	static char warning_lines[REPORT_SIZE];
 	struct report warnings = { .lines = text_start(warning_lines, REPORT_SIZE) };
 	static struct read_result result;
 	struct compile compile = {
-		.conf = conf, .report = report, .warnings = &warnings, .here = here
+		.conf = conf,
+		.report = report,
+		.warnings = &warnings,
+		.here = here,
+		.note = (char *)conf + CONF_SIZE_MAX,
 	};
 	int status = read_config(path, report, &result);
 
@@ -90,9 +97,9 @@ _Noreturn static void child_main(const char *path, bool here, int memfd)
 
 	fd_close_except(&memfd, 1);
 	limit_child();
-	if (ftruncate(memfd, CONF_SIZE_MAX) < 0)
+	if (ftruncate(memfd, SHARED_SIZE) < 0)
 		_exit(EX_OSERR);
-	conf = mmap(NULL, CONF_SIZE_MAX, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	conf = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	if (conf == MAP_FAILED)
 		_exit(EX_OSERR);
 	status = compile_into(path, here, &report, conf);
@@ -100,7 +107,7 @@ _Noreturn static void child_main(const char *path, bool here, int memfd)
 		memcpy(conf, lines, report.lines.length);
 	size = status != 0 ? report.lines.length : conf->size;
 	/* a writable mapping would forbid the seal */
-	munmap(conf, CONF_SIZE_MAX);
+	munmap(conf, SHARED_SIZE);
 	_exit(seal(memfd, size) < 0 ? EX_OSERR : status);
 }
 
@@ -162,19 +169,40 @@ static char *take_errors(int memfd)
 	return errors;
 }
 
-/* What to say when the child could not say it itself. */
-static char *explain_death(const siginfo_t *info, bool out_of_time)
+/* "what it was at: ", or empty: whoever came to the end has cut it off. */
+static void read_note(const struct conf_load *load, char note_r[COMPILE_NOTE_SIZE + 2])
 {
-	char *text = NULL;
+	ssize_t n = pread(load->memfd, note_r, COMPILE_NOTE_SIZE - 1, CONF_SIZE_MAX);
 
-	if (out_of_time)
-		text = strdup(CONF_LOAD_TOO_LONG "\n");
-	else if (info->si_code == CLD_EXITED)
-		(void)!asprintf(&text, "reading the config failed with status %d\n",
+	note_r[n > 0 ? n : 0] = '\0';
+	if (note_r[0] != '\0')
+		strcat(note_r, ": ");
+}
+
+char *conf_load_too_long(const struct conf_load *load)
+{
+	char note[COMPILE_NOTE_SIZE + 2], *text = NULL;
+
+	read_note(load, note);
+	(void)!asprintf(&text, "%sreading the config took longer than 2 s%s\n", note,
+			note[0] == '\0' ? " (a silent name server?)" : "");
+	return text;
+}
+
+/* What to say when the child could not say it itself. */
+static char *explain_death(const struct conf_load *load, const siginfo_t *info)
+{
+	char note[COMPILE_NOTE_SIZE + 2], name[PROCESS_SIGNAL_NAME], *text = NULL;
+
+	read_note(load, note);
+	if (load->out_of_time)
+		return conf_load_too_long(load);
+	if (info->si_code == CLD_EXITED)
+		(void)!asprintf(&text, "%sreading the config failed with status %d\n", note,
 				info->si_status);
 	else
-		(void)!asprintf(&text, "reading the config was ended by SIG%s\n",
-				sigabbrev_np(info->si_status));
+		(void)!asprintf(&text, "%sreading the config was ended by %s\n", note,
+				process_signal_name(info->si_status, name));
 	return text;
 }
 
@@ -187,12 +215,15 @@ void conf_load_kill(struct conf_load *load)
 struct conf_result conf_load_end(struct conf_load *load)
 {
 	struct conf_result result = { .status = EX_CONFIG };
+	char note[COMPILE_NOTE_SIZE + 2];
 	siginfo_t info = { 0 };
 	bool exited;
 
 	while (waitid(P_PIDFD, (id_t)load->pidfd, &info, WEXITED) < 0 && errno == EINTR)
 		;
-	exited = !load->out_of_time && info.si_code == CLD_EXITED;
+	/* with a note left it was not we who called exit(3) */
+	read_note(load, note);
+	exited = !load->out_of_time && info.si_code == CLD_EXITED && note[0] == '\0';
 	if (exited && info.si_status == 0)
 		result.conf = map_conf(load->memfd);
 	else if (exited && (info.si_status == EX_CONFIG || info.si_status == EX_NOINPUT))
@@ -200,7 +231,7 @@ struct conf_result conf_load_end(struct conf_load *load)
 	if (result.conf == NULL && result.errors != NULL)
 		result.status = info.si_status;
 	if (result.conf == NULL && result.errors == NULL)
-		result.errors = explain_death(&info, load->out_of_time);
+		result.errors = explain_death(load, &info);
 	fd_close(&load->memfd);
 	fd_close(&load->pidfd);
 	return result;

@@ -20,7 +20,6 @@
 struct conf;
 
 #define CONF_LOAD_MS 2000 /* after this the child is killed */
-#define CONF_LOAD_TOO_LONG "reading the config took longer than 2 s (a silent name server?)"
 
 /* A config that is being read. */
 struct conf_load {
@@ -45,6 +44,9 @@ int conf_load_start(const char *path, bool here, struct conf_load *load_r);
 
 /* The child is out of time: kill it. Does not wait; conf_load_end() is still to come. */
 void conf_load_kill(struct conf_load *load);
+
+/* What to say of one that is out of time: a line, ended by \n; the caller's to free; or NULL. */
+char *conf_load_too_long(const struct conf_load *load);
 
 /* The child is gone (waits for it, if not): reap it, take what it left. Closes the descriptors. */
 struct conf_result conf_load_end(struct conf_load *load);

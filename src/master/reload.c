@@ -113,11 +113,13 @@ static int on_load_exit(sd_event_source *source, int fd, uint32_t events, void *
 static int on_load_timeout(sd_event_source *source, uint64_t usec, void *data)
 {
 	struct master *master = data;
+	char *why = conf_load_too_long(&master->load);
 
 	(void)source;
 	(void)usec;
 	conf_load_kill(&master->load);
-	log_error("config_error", KV("error", CONF_LOAD_TOO_LONG));
+	log_errors(why != NULL ? why : "out of memory");
+	free(why);
 	reload_end(master, "the config could not be read in time");
 	return 0;
 }

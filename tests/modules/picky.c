@@ -45,6 +45,8 @@ static int picky_check(const struct handler_env *env, char *message, size_t size
 		;
 	if (strcmp(check, "crash") == 0)
 		*(volatile char *)NULL = 0;
+	if (strcmp(check, "exit") == 0)
+		exit(78);
 	if (strcmp(check, "log") == 0)
 		handler_log(3, "said in check()");
 	/* all of it, without the NUL */
