@@ -349,7 +349,7 @@ status_of() {
 	old=$(programs_of a)
 	persistent a 'ready = notify workers { min = 2 }' exit=4 | write_config
 	reload_daemon
-	log_has 'event=reload_refused error="a worker died before it was ready'
+	log_has 'event=reload_refused error="a worker died during the start'
 	wait_for 5 "the old ones alone" n_programs_is 2 a
 	[ "$(programs_of a)" = "$old" ]
 	is_told "$port" '[0-9]+ 1 hello'
@@ -387,18 +387,46 @@ n_exits_are() {
 	[ "$(account_of bad accepted)" -eq 0 ]
 }
 
-started_or_failed() {
-	log_has 'event=(ready|start_failed)' || [ ! -e "/proc/$MASTER" ]
+@test "ready = now: a program that ends within its first second fails the start, one worker or many" {
+	local n
+	for n in 1 8; do
+		{
+			persistent bad "workers { min = $n }" exit=3
+			builtin_echo e ''
+		} | write_config
+		start_daemon_nowait
+		wait_daemon
+		[ "$DAEMON_STATUS" -eq 71 ]
+		log_has 'event=worker_exit service=bad .*reason="status 3"'
+		log_has 'event=start_failed error="a worker died during the start'
+		log_lacks 'event=ready'
+		rm "$LOG"
+	done
 }
 
-@test "a start with several programs that exit at once comes to an end soon" {
-	{
-		persistent bad 'workers { min = 8 }' exit=3
-		builtin_echo e ''
-	} | write_config
+@test "ready = now: a reload to such a program is refused, and the old ones serve on" {
+	local port old
+	persistent a 'workers { min = 2 }' serve | write_config
+	start_daemon
+	port=$(port_of a)
+	old=$(programs_of a)
+	persistent a 'workers { min = 2 }' exit=4 | write_config
+	reload_daemon
+	log_has 'event=reload_refused error="a worker died during the start'
+	wait_for 5 "the old ones alone" n_programs_is 2 a
+	[ "$(programs_of a)" = "$old" ]
+	is_told "$port" '[0-9]+ 1 hello'
+	stop_daemon
+}
+
+@test "ready = now: who comes during its first second is served" {
+	persistent a 'workers { min = 1 }' serve | write_config
 	start_daemon_nowait
-	wait_for 10 "ready or start_failed" started_or_failed
-	stop_daemon || [ "$DAEMON_STATUS" -eq 71 ]
+	wait_for 10 "its address" log_has event=listening
+	is_told "$(port_of a)" '[0-9]+ 1 hello'
+	wait_for 10 event=ready log_has event=ready
+	[ $(($(log_ms event=ready) - $(log_ms event=listening))) -ge 990 ]
+	stop_daemon
 }
 
 @test "a program that is gone since the check is said in the log, wherever that is" {
@@ -444,7 +472,8 @@ started_or_failed() {
 
 @test "WATCHDOG=1 of a child does not help" {
 	local first
-	persistent a 'watchdog = 400ms workers { min = 1 }' child=WATCHDOG=1 pause | write_config
+	persistent a 'ready = notify watchdog = 400ms workers { min = 1 }' tell=READY=1 child=WATCHDOG=1 pause |
+		write_config
 	start_daemon
 	first=$(programs_of a)
 	wait_for 5 "its line" log_has "event=worker_killed .*worker_pid=$first reason=watchdog"

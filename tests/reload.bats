@@ -288,7 +288,7 @@ ask() {
 	echo_config 4 "run { directory = \"$dir\" }"
 	reload_daemon
 	log_has 'event=worker_setup_failed service=a .*run.directory'
-	log_has 'event=reload_refused error="a worker died before it was ready .*generation=1'
+	log_has 'event=reload_refused error="a worker died during the start .*generation=1'
 	serve_on 9
 	release
 	answers "$(port_of a)"

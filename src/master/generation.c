@@ -190,15 +190,37 @@ int generation_build(struct master *master, const struct conf *conf, int *status
 	return 0;
 }
 
-bool generation_is_ready(const struct generation *generation)
+/* That a program works which is ready at once, nothing says but that it stays. */
+static long long settled_at(const struct service_pool *pool)
 {
-	for (unsigned i = 0; i < generation->n_pools; i++) {
-		const struct pool *policy = &generation->pools[i].policy;
+	bool at_once = pool->service->kind == CONF_PERSISTENT && pool->service->ready_ms == 0;
+	const struct pool *policy = &pool->policy;
+	long long at_ms = 1; /* long ago */
 
-		if (!policy->tried || policy->count[SEAT_READY] < policy->limits.min)
-			return false;
+	if (!policy->tried || policy->count[SEAT_READY] < policy->limits.min)
+		return 0;
+	for (unsigned i = 0; at_once && i < policy->n_seats; i++) {
+		const struct seat *seat = &policy->seats[i];
+
+		if (seat->phase == SEAT_READY && seat->since_ms + POOL_USEFUL_MS > at_ms)
+			at_ms = seat->since_ms + POOL_USEFUL_MS;
 	}
-	return true;
+	return at_ms;
+}
+
+long long generation_settled_at(const struct generation *generation)
+{
+	long long latest_ms = 1;
+
+	for (unsigned i = 0; i < generation->n_pools; i++) {
+		long long at_ms = settled_at(&generation->pools[i]);
+
+		if (at_ms == 0)
+			return 0;
+		if (at_ms > latest_ms)
+			latest_ms = at_ms;
+	}
+	return latest_ms;
 }
 
 bool generation_is_empty(const struct generation *generation)

@@ -27,8 +27,12 @@ int generation_build(struct master *master, const struct conf *conf, int *status
  */
 int generation_bind(struct generation *generation, long long now_ms, int *status_r);
 
-/* True when every pool has as many ready workers as it needs at least, or had one. */
-bool generation_is_ready(const struct generation *generation);
+/*
+ * When its start is done, if nobody dies before: every pool has the ready workers it needs at least, and
+ * persistent programs that are ready at once have lived for a second. 0: not all
+ * are ready.
+ */
+long long generation_settled_at(const struct generation *generation);
 
 /* True when no worker is left. */
 bool generation_is_empty(const struct generation *generation);

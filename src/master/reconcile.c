@@ -227,19 +227,20 @@ static void bind_starting(struct master *master, struct round *round)
 static void settle_starting(struct master *master, struct round *round)
 {
 	struct generation *starting = master->starting;
+	long long settled_ms = starting != NULL ? generation_settled_at(starting) : 0;
 
 	if (starting == NULL)
 		return;
 	if (!starting->bound)
 		wake_at(round, master->bind_next_ms);
 	else if (starting->start_failed)
-		drop(master, "a worker died before it was ready (its own line says why)", EX_OSERR);
-	else if (generation_is_ready(starting))
+		drop(master, "a worker died during the start (its own line says why)", EX_OSERR);
+	else if (settled_ms != 0 && round->now_ms >= settled_ms)
 		commit(master);
 	else if (round->now_ms >= starting->start_deadline_ms)
 		drop(master, "not all workers were ready in time", EX_OSERR);
 	else
-		wake_at(round, starting->start_deadline_ms);
+		wake_at(round, settled_ms != 0 ? settled_ms : starting->start_deadline_ms);
 }
 
 static void bury_retired(struct master *master)

@@ -91,7 +91,7 @@ struct generation {
 	unsigned n_pools;
 	bool bound;		     /* all its listeners are open */
 	long long start_deadline_ms; /* STARTING: to be ready by */
-	bool start_failed;	     /* STARTING: a worker died before it was ready */
+	bool start_failed;	     /* STARTING: a worker died before it was done */
 	struct generation *next;     /* in master->retired */
 };
 
