@@ -81,6 +81,16 @@ void text_add_value(struct text *text, const char *string)
 	add_char(text, '"');
 }
 
+char *text_next_line(char **rest)
+{
+	char *line;
+
+	do {
+		line = strsep(rest, "\n");
+	} while (line != NULL && line[0] == '\0');
+	return line;
+}
+
 static size_t min3(size_t a, size_t b, size_t c)
 {
 	size_t least = a < b ? a : b;

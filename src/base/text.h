@@ -33,6 +33,12 @@ void text_add_escaped(struct text *text, const char *string, const char *special
 /* Add a string as one word of a log line: as it is where it is plain, else escaped and quoted. */
 void text_add_value(struct text *text, const char *string);
 
+/*
+ * The next line of a text that is not empty, cut off from *rest, or NULL. *rest may be
+ * NULL: it has none.
+ */
+char *text_next_line(char **rest);
+
 /* Edit distance (Levenshtein) of two short strings, for "did you mean". */
 size_t text_distance(const char *a, const char *b);
 

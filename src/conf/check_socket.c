@@ -21,16 +21,6 @@
 #define PRIORITY_MAX 6	  /* without CAP_NET_ADMIN */
 #define ECN_BITS 3	  /* of tos: the kernel's */
 
-static bool is_inet(const struct listener_spec *spec)
-{
-	return spec->family == AF_INET || spec->family == AF_INET6;
-}
-
-static bool may_have_port(const struct listener_spec *spec)
-{
-	return spec->family == AF_VSOCK || (is_inet(spec) && spec->type != SOCK_RAW);
-}
-
 /* Returns NULL after an error was reported. */
 static const struct triple *check_triple(struct compile *compile,
 					 const struct conf_service *service)
@@ -85,7 +75,7 @@ static void check_options(struct compile *compile, const struct conf_service *se
 	char lines[1024], buf[512];
 	struct text shortfall = text_start(lines, sizeof(lines));
 	struct text error = text_start(buf, sizeof(buf));
-	char *rest = lines;
+	char *rest = lines, *line;
 
 	if (listener_try(&service->spec, &shortfall, &error) < 0) {
 		/* a device may come as an address may */
@@ -93,7 +83,7 @@ static void check_options(struct compile *compile, const struct conf_service *se
 			pass_on(compile, service, true, buf);
 		return;
 	}
-	for (char *line = strsep(&rest, "\n"); line[0] != '\0'; line = strsep(&rest, "\n"))
+	while ((line = text_next_line(&rest)) != NULL)
 		pass_on(compile, service, false, line);
 }
 
@@ -137,7 +127,7 @@ static void check_address(struct compile *compile, const struct conf_service *se
 	const struct listener_spec *spec = &service->spec;
 	bool grouped = spec->group.address.ss_family != AF_UNSPEC;
 
-	if (is_inet(spec) && service->port > PORT_MAX_INET)
+	if (address_is_inet(spec->family) && service->port > PORT_MAX_INET)
 		compile_error(compile, service, "port",
 			      "%lld is out of range: must be from 0 to %d", service->port,
 			      PORT_MAX_INET);
@@ -284,7 +274,7 @@ void check_pair(struct compile *compile, const struct conf_service *service,
 	else if (is_one_address(spec, &earlier->spec) && !listener_any_port(spec))
 		compile_error(compile, service,
 			      spec->family == AF_UNIX ? "path" :
-			      may_have_port(spec)     ? "port" :
+			      listener_has_port(spec) ? "port" :
 							"address",
 			      "%s is taken by service \"%s\" (%s:%u)",
 			      address_text(&spec->address, spec->length, text),

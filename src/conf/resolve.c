@@ -87,7 +87,7 @@ static void resolve_address(struct compile *compile, struct conf_service *servic
 	const char *path = conf_string(compile->conf, service->path);
 	struct listener_spec *spec = &service->spec;
 
-	if (spec->family == AF_INET || spec->family == AF_INET6)
+	if (address_is_inet(spec->family))
 		resolve_name(compile, service, name);
 	else if (spec->family == AF_UNIX &&
 		 address_from_path(path, &spec->address, &spec->length) < 0)
@@ -114,7 +114,7 @@ static void resolve_group(struct compile *compile, struct conf_service *service)
 			      (void *)&((struct sockaddr_in *)addr)->sin_addr;
 
 	/* of other families conf/use.c says what there is to say */
-	if (group[0] == '\0' || (service->family != AF_INET && service->family != AF_INET6))
+	if (group[0] == '\0' || !address_is_inet((int)service->family))
 		return;
 	addr->ss_family = (sa_family_t)service->family;
 	if (inet_pton((int)service->family, group, where) != 1 || !address_is_multicast(addr))

@@ -9,20 +9,15 @@
 #include "net/address.h"
 #include "net/triple.h"
 
-static bool is_inet(const struct listener_spec *spec)
-{
-	return spec->family == AF_INET || spec->family == AF_INET6;
-}
-
 static bool is_tcp(const struct listener_spec *spec)
 {
-	return is_inet(spec) && spec->type == SOCK_STREAM &&
+	return address_is_inet(spec->family) && spec->type == SOCK_STREAM &&
 	       (spec->protocol == IPPROTO_TCP || spec->protocol == IPPROTO_MPTCP);
 }
 
 static bool is_udp(const struct listener_spec *spec)
 {
-	return is_inet(spec) && spec->type == SOCK_DGRAM &&
+	return address_is_inet(spec->family) && spec->type == SOCK_DGRAM &&
 	       (spec->protocol == IPPROTO_UDP || spec->protocol == IPPROTO_UDPLITE);
 }
 
@@ -46,7 +41,7 @@ static const char *refuse_path(const struct listener_spec *spec)
 
 static const char *refuse_buffer(const struct listener_spec *spec, bool receive)
 {
-	if (is_inet(spec) || spec->family == AF_TIPC)
+	if (address_is_inet(spec->family) || spec->family == AF_TIPC)
 		return NULL;
 	if (spec->family == AF_VSOCK)
 		return "family vsock has no such buffer";
@@ -78,7 +73,8 @@ const char *options_refusal(const struct option *option, const struct conf_servi
 	case USE_PORT:
 		return refuse_port(spec);
 	case USE_INET:
-		return unless(is_inet(spec), "only families inet and inet6 have it");
+		return unless(address_is_inet(spec->family),
+			      "only families inet and inet6 have it");
 	case USE_V6ONLY:
 		return spec->type == SOCK_RAW ?
 			       "type raw takes packets of its own family only" :
@@ -95,7 +91,7 @@ const char *options_refusal(const struct option *option, const struct conf_servi
 	case USE_LISTEN:
 		return refuse_listen(spec);
 	case USE_REUSE_PORT:
-		return unless(is_inet(spec) && spec->type != SOCK_RAW,
+		return unless(address_is_inet(spec->family) && spec->type != SOCK_RAW,
 			      "only what has a port of inet or inet6 can share it");
 	case USE_TCP:
 		return unless(is_tcp(spec), "only protocols tcp and mptcp have it");
@@ -105,9 +101,9 @@ const char *options_refusal(const struct option *option, const struct conf_servi
 		return unless(is_udp(spec) && spec->family == AF_INET,
 			      "only udp and udplite over family inet have it");
 	case USE_TTL:
-		return spec->type == SOCK_RAW ?
-			       "a raw service knows its own answers by their ttl" :
-			       unless(is_inet(spec), "only families inet and inet6 have it");
+		return spec->type == SOCK_RAW ? "a raw service knows its own answers by their ttl" :
+						unless(address_is_inet(spec->family),
+						       "only families inet and inet6 have it");
 	case USE_PROGRAM:
 		return unless(service->kind == CONF_EXEC || service->kind == CONF_PERSISTENT,
 			      "only handlers exec and persistent have it");

@@ -150,15 +150,12 @@ static void locate(struct probe *probe, const struct arguments *arguments,
 		   const struct conf_service *service)
 {
 	const struct listener_spec *spec = &service->spec;
-	bool has_port =
-		spec->family == AF_VSOCK ||
-		((spec->family == AF_INET || spec->family == AF_INET6) && spec->type != SOCK_RAW);
 
 	probe->address = spec->address;
 	probe->length = spec->length;
 	if (arguments->address != NULL && parse_address(arguments->address, spec, probe) < 0)
 		die(EX_USAGE, "-a: \"%s\" is no such address", arguments->address);
-	if (has_port && arguments->port < 0 && service->port == 0)
+	if (listener_has_port(spec) && arguments->port < 0 && service->port == 0)
 		die(EX_USAGE,
 		    "the service has any free port: the log says which; write it with -p");
 	if (arguments->port > PORT_MAX_INET && spec->family != AF_VSOCK)

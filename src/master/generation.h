@@ -28,9 +28,9 @@ int generation_build(struct master *master, const struct conf *conf, int *status
 int generation_bind(struct generation *generation, long long now_ms, int *status_r);
 
 /*
- * When its start is done, if nobody dies before: every pool has the ready workers it needs at least, and
- * persistent programs that are ready at once have lived for a second. 0: not all
- * are ready.
+ * When its start is done, if nobody dies before: every pool has the ready workers it
+ * needs at least, and persistent programs that are ready at once have lived for a
+ * second. 0: not all are ready.
  */
 long long generation_settled_at(const struct generation *generation);
 

@@ -144,11 +144,8 @@ static void log_not_adjusted(const char *service, char *lines)
 {
 	char *line;
 
-	while ((line = strsep(&lines, "\n")) != NULL) {
-		if (line[0] != '\0')
-			log_warning("listener_not_adjusted", KV("service", service),
-				    KV("error", line));
-	}
+	while ((line = text_next_line(&lines)) != NULL)
+		log_warning("listener_not_adjusted", KV("service", service), KV("error", line));
 }
 
 void listeners_adjust(struct master *master)

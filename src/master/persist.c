@@ -42,10 +42,11 @@ static struct worker *find_in(struct generation *generation, pid_t pid)
 static struct worker *find_worker(struct master *master, pid_t pid)
 {
 	/* 0: somebody of another pid namespace; also the pid of an empty seat */
-	struct worker *worker = pid != 0 ? find_in(master->current, pid) : NULL;
+	struct worker *worker = NULL;
 
 	if (pid == 0)
 		return NULL;
+	worker = find_in(master->current, pid);
 	if (worker == NULL)
 		worker = find_in(master->starting, pid);
 	for (struct generation *g = master->retired; worker == NULL && g != NULL; g = g->next)
@@ -98,7 +99,7 @@ static bool take_message(struct master *master)
 	struct cmsghdr *cmsg = n >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
 	struct worker *worker = NULL;
 	struct ucred sender;
-	char *rest = text;
+	char *rest = text, *line;
 
 	if (n < 0)
 		return false;
@@ -107,8 +108,7 @@ static bool take_message(struct master *master)
 		memcpy(&sender, CMSG_DATA(cmsg), sizeof(sender));
 		worker = find_worker(master, sender.pid);
 	}
-	for (char *line = strsep(&rest, "\n"); worker != NULL && line != NULL;
-	     line = strsep(&rest, "\n"))
+	while (worker != NULL && (line = text_next_line(&rest)) != NULL)
 		obey(worker, line);
 	return true;
 }

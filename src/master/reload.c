@@ -7,29 +7,26 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "master/generation.h"
 #include "master/notify.h"
 #include "master/state.h"
 
 static void log_errors(const char *errors)
 {
-	char *copy = strdup(errors), *rest = copy;
+	char *copy = strdup(errors), *rest = copy, *line;
 
-	for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
-		if (line[0] != '\0')
-			log_error("config_error", KV("error", line));
-	}
+	while ((line = text_next_line(&rest)) != NULL)
+		log_error("config_error", KV("error", line));
 	free(copy);
 }
 
 void reload_log_warnings(const struct conf *conf)
 {
-	char *copy = strdup(conf_string(conf, conf->warnings)), *rest = copy;
+	char *copy = strdup(conf_string(conf, conf->warnings)), *rest = copy, *line;
 
-	for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
-		if (line[0] != '\0')
-			log_warning("config_warning", KV("text", line));
-	}
+	while ((line = text_next_line(&rest)) != NULL)
+		log_warning("config_warning", KV("text", line));
 	free(copy);
 }
 

@@ -122,6 +122,11 @@ bool address_same_host(const struct sockaddr_storage *a, const struct sockaddr_s
 	       memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
 }
 
+bool address_is_inet(int family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
 bool address_is_any(const struct sockaddr_storage *addr)
 {
 	const struct sockaddr_in *in = (const void *)addr;

@@ -28,6 +28,9 @@ void address_set_port(struct sockaddr_storage *addr, unsigned port);
 /* True if both are the same host of the same family, whatever their ports. */
 bool address_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 
+/* True for the two families that have hosts and ports: inet and inet6. */
+bool address_is_inet(int family);
+
 /* True for "every address of the host" of inet and inet6. */
 bool address_is_any(const struct sockaddr_storage *addr);
 

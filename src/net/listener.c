@@ -13,11 +13,6 @@
 #include "net/address.h"
 #include "net/triple.h"
 
-static bool is_inet(const struct listener_spec *spec)
-{
-	return spec->family == AF_INET || spec->family == AF_INET6;
-}
-
 static const struct triple *triple_of(const struct listener_spec *spec)
 {
 	return triple_find(spec->family, spec->type, spec->protocol);
@@ -30,7 +25,7 @@ static const char *remedy(int error, const struct listener_spec *spec)
 	case EADDRINUSE:
 		return "another program has it: see ss -lnp, or choose another";
 	case EADDRNOTAVAIL:
-		if (!is_inet(spec))
+		if (!address_is_inet(spec->family))
 			return triple_remedy(triple_of(spec), ENODEV);
 		return "no interface has this address: write \"*\", or set bind_retry";
 	case EACCES:
@@ -59,7 +54,7 @@ static int setup_socket(struct listener *listener, int fd, struct text *shortfal
 
 	/* connections of a former run in TIME_WAIT are no obstacle. UDP: it would let
 	   a second server take the port silently */
-	if (is_inet(spec) && triple->listens &&
+	if (address_is_inet(spec->family) && triple->listens &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
 		return fail(error, "setsockopt", "see socket(7)");
 	if (triple_is_forgeable(triple) &&
@@ -292,11 +287,18 @@ unsigned listener_waiting(const struct listener *listener)
 	return sum;
 }
 
+bool listener_has_port(const struct listener_spec *spec)
+{
+	return spec->family == AF_VSOCK ||
+	       (address_is_inet(spec->family) && spec->type != SOCK_RAW);
+}
+
 bool listener_any_port(const struct listener_spec *spec)
 {
 	if (spec->family == AF_VSOCK)
 		return address_port(&spec->address) == VMADDR_PORT_ANY;
-	return is_inet(spec) && spec->type != SOCK_RAW && address_port(&spec->address) == 0;
+	return address_is_inet(spec->family) && spec->type != SOCK_RAW &&
+	       address_port(&spec->address) == 0;
 }
 
 bool listener_same_address(const struct listener_spec *a, const struct listener_spec *b)

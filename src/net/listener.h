@@ -89,6 +89,9 @@ void listener_close(struct listener *listener);
 /* The socket for the worker in a seat (from 0). */
 int listener_fd(const struct listener *listener, unsigned seat);
 
+/* True if its addresses have ports, as those of inet, inet6 (but raw) and vsock do. */
+bool listener_has_port(const struct listener_spec *spec);
+
 /* True if the kernel chooses the port: another one at each opening. */
 bool listener_any_port(const struct listener_spec *spec);
 

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "net/address.h"
 
 #define EXPERIMENTAL 253 /* a protocol nobody speaks, for trying out TRIPLE_OTHER (RFC 3692) */
 #define PROTOCOL_MAX 254 /* of an IP header; 255 is a kind of socket that only sends */
@@ -176,7 +177,7 @@ static void refuse_protocol(int family, int type, int protocol, struct text *why
 {
 	const char *family_name = triple_word(triple_families, family);
 
-	if (family != AF_INET && family != AF_INET6) {
+	if (!address_is_inet(family)) {
 		text_addf(why, "family %s has no protocols; leave the key out or write 0",
 			  family_name);
 	} else if (type == SOCK_RAW && protocol == 0) {
@@ -253,6 +254,6 @@ const char *triple_remedy(const struct triple *triple, int error)
 
 bool triple_is_forgeable(const struct triple *triple)
 {
-	return (triple->family == AF_INET || triple->family == AF_INET6) &&
+	return address_is_inet(triple->family) &&
 	       (triple->type == SOCK_DGRAM || triple->type == SOCK_RAW);
 }

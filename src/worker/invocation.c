@@ -172,7 +172,7 @@ static void fill_envp(struct state *state, const struct serve *serve, int fd)
 	state->text = text_start(state->own, sizeof(state->own));
 	if (spec->family == AF_UNIX)
 		add_ipc(state, &at, fd);
-	else if (spec->family == AF_INET || spec->family == AF_INET6)
+	else if (address_is_inet(spec->family))
 		add_inet(state, &at, spec);
 	add(state, &at, "", "REMOTE_ADDR", state->remote.addr);
 	if (state->remote.port[0] != '\0')

@@ -197,6 +197,20 @@ static void test_range(void)
 	CHECK(text_to_number("9", 5, 9, &number) && number == 9);
 }
 
+static void test_lines(void)
+{
+	char text[] = "\none\n\n two\n", last[] = "last", *rest = text, *none = NULL;
+
+	CHECK(strcmp(text_next_line(&rest), "one") == 0);
+	CHECK(strcmp(text_next_line(&rest), " two") == 0);
+	CHECK(text_next_line(&rest) == NULL);
+	CHECK(text_next_line(&rest) == NULL);
+	CHECK(text_next_line(&none) == NULL);
+	rest = last;
+	CHECK(strcmp(text_next_line(&rest), "last") == 0);
+	CHECK(text_next_line(&rest) == NULL);
+}
+
 int main(void)
 {
 	for (size_t size = 1; size < 16; size++)
@@ -209,5 +223,6 @@ int main(void)
 	test_distance_of_long();
 	test_numbers();
 	test_range();
+	test_lines();
 	return unit_end();
 }
