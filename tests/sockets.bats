@@ -723,13 +723,13 @@ ctl_says() {
 	for name in t s d q; do
 		ctl_echoes "$name" "$text"
 		run ctl "$name" "${text}x"
-		[ "$status" -ne 0 ]
+		[ "$status" -eq 64 ]
 		[[ $output == "preforkctl: $name: Message too long" ]]
 	done
 	# UDP has less
 	ctl_echoes u "${text:0:65506}"
 	run ctl u "${text:0:65507}"
-	[ "$status" -ne 0 ]
+	[ "$status" -eq 64 ]
 	[[ $output == "preforkctl: u: Message too long" ]]
 	stop_daemon
 	for name in t s d q; do

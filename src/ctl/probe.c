@@ -157,7 +157,8 @@ static int no_answer(const struct probe *probe, int error)
 		return NO_ANSWER;
 	}
 	fprintf(stderr, "preforkctl: %s: %s\n", probe->name, strerror(error));
-	return EX_UNAVAILABLE;
+	/* the text is longer than any message, or than one of this protocol */
+	return error == EMSGSIZE ? EX_USAGE : EX_UNAVAILABLE;
 }
 
 static int print_answer(const struct exchange *exchange)
