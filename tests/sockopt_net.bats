@@ -183,6 +183,17 @@ no_answer_to() {
 	fi
 }
 
+@test "an address behind a route that prohibits it is no broadcast address" {
+	two_networks
+	net ip route add prohibit 10.77.0.0/16
+	service a 'type = dgram address = 10.77.0.1 port = 4001' 'freebind = true' | write_config
+	net "$PREFORKD" -c "$CONF" -t
+	service a 'type = dgram address = 10.9.0.255 port = 4001' '' | write_config
+	run net "$PREFORKD" -c "$CONF" -t
+	[ "$status" -eq 78 ]
+	[[ $output == *'address: is a broadcast address'* ]]
+}
+
 @test "a datagram is answered from the address that it came to, on every kind of wildcard" {
 	local name to
 	two_networks

@@ -101,12 +101,14 @@ void datagram_leave(int fd, const struct datagram_group *group)
 bool datagram_is_broadcast(const struct sockaddr_storage *addr, socklen_t length)
 {
 	int fd = addr->ss_family == AF_INET ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
-	bool refused;
+	bool found;
 
-	/* who has not asked for it with SO_BROADCAST is refused by the kernel, which knows */
-	refused = fd >= 0 && connect(fd, (const void *)addr, length) < 0 && errno == EACCES;
+	/* the kernel, which knows, refuses who has not asked for it; a route may refuse anybody */
+	found = fd >= 0 && connect(fd, (const void *)addr, length) < 0 && errno == EACCES &&
+		set(fd, SOL_SOCKET, SO_BROADCAST, 1) == 0 &&
+		connect(fd, (const void *)addr, length) == 0;
 	fd_close(&fd);
-	return refused;
+	return found;
 }
 
 unsigned datagram_dropped(int fd)
