@@ -321,6 +321,22 @@ rows() {
 	all_as_expected 16
 }
 
+@test "what is wrong with a multicast group is said once" {
+	local keys
+	while read -r keys; do
+		echo "service a { handler = echo $keys }" >"$CONF"
+		run -78 "$PREFORKD" -c "$CONF" -T
+		echo "$output"
+		[ "$(grep -c 'socket.multicast.group: ' <<<"$output")" -eq 1 ]
+		[ "$(grep -c 'socket.multicast.interface: ' <<<"$output")" -le 1 ]
+	done <<-'END'
+		type = dgram socket { multicast { group = "10.0.0.1" } }
+		socket { multicast { group = "239.1.2.3" } }
+		family = unix path = "/x" socket { multicast { group = "239.1.2.3" interface = lo } }
+		family = tipc type = rdm address = "100:1" socket { multicast { group = "239.1.2.3" interface = lo } }
+	END
+}
+
 @test "per-worker is refused where each worker would receive the same" {
 	rows <<-'END'
 	type = dgram address = "*" socket { reuse_port = per-worker broadcast = true } ~ socket.reuse_port: per-worker does not go with broadcast or multicast: each worker would answer

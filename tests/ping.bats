@@ -452,6 +452,21 @@ far_has_echoed() {
 
 # ---- ping sockets ----
 
+@test "-t warns of a handler whose answers no ping socket sends" {
+	local name
+	set_sysctl net/ipv4/ping_group_range '0 2147483647'
+	for name in ping4 ping6; do
+		service $name echo | write_config
+		run net "$PREFORKD" -c "$CONF" -t
+		[ "$status" -eq 0 ]
+		[[ $output == *'handler: echo: the kernel lets no ping socket send what this one answers'* ]]
+		service $name discard | write_config
+		run net "$PREFORKD" -c "$CONF" -t
+		[ "$status" -eq 0 ]
+		[[ $output != *kernel* ]]
+	done
+}
+
 @test "ping sockets: a reply with the service's identifier is served, and no other" {
 	local id pid status clients=()
 	set_sysctl net/ipv4/ping_group_range '0 2147483647'

@@ -125,7 +125,6 @@ static void check_address(struct compile *compile, const struct conf_service *se
 			  const struct triple *triple)
 {
 	const struct listener_spec *spec = &service->spec;
-	bool grouped = spec->group.address.ss_family != AF_UNSPEC;
 
 	if (address_is_inet(spec->family) && service->port > PORT_MAX_INET)
 		compile_error(compile, service, "port",
@@ -138,10 +137,20 @@ static void check_address(struct compile *compile, const struct conf_service *se
 		compile_error(
 			compile, service, "address",
 			"is a broadcast address: write \"*\" and socket { broadcast = true }");
-	if (grouped && !address_is_any(&spec->address))
+}
+
+static void check_multicast(struct compile *compile, const struct conf_service *service)
+{
+	const struct listener_spec *spec = &service->spec;
+	const struct sockaddr_storage *group = &spec->group.address;
+
+	if (spec->protocol != IPPROTO_UDP && spec->protocol != IPPROTO_UDPLITE)
+		return; /* said already, as is what is no group */
+	if (address_is_multicast(group) && !address_is_any(&spec->address))
 		compile_error(compile, service, "socket.multicast.group",
 			      "needs address \"*\": nothing for a group comes to another one");
-	if (!grouped && conf_string(compile->conf, service->multicast_interface)[0] != '\0')
+	if (group->ss_family == AF_UNSPEC &&
+	    conf_string(compile->conf, service->multicast_interface)[0] != '\0')
 		compile_error(compile, service, "socket.multicast.interface", "needs a group");
 }
 
@@ -227,6 +236,20 @@ static void warn(struct compile *compile, const struct conf_service *service,
 				"two such services could be set on each other");
 }
 
+/* The kernel takes nothing from a ping socket but echo requests. */
+static void warn_ping(struct compile *compile, const struct conf_service *service)
+{
+	const struct listener_spec *spec = &service->spec;
+	const char *handler = conf_string(compile->conf, service->handler);
+
+	if (spec->type == SOCK_DGRAM &&
+	    (spec->protocol == IPPROTO_ICMP || spec->protocol == IPPROTO_ICMPV6) &&
+	    service->kind == CONF_BUILT_IN && strcmp(handler, "discard") != 0)
+		compile_warning(compile, service, "handler",
+				"%s: the kernel lets no ping socket send what this one answers",
+				handler);
+}
+
 void check_socket(struct compile *compile, const struct conf_service *service)
 {
 	const struct triple *triple = check_triple(compile, service);
@@ -236,6 +259,7 @@ void check_socket(struct compile *compile, const struct conf_service *service)
 	if (triple == NULL)
 		return;
 	check_address(compile, service, triple);
+	check_multicast(compile, service);
 	check_lengths(compile, service);
 	check_seconds(compile, service);
 	check_values(compile, service, triple);
@@ -243,6 +267,7 @@ void check_socket(struct compile *compile, const struct conf_service *service)
 	if (compile->here && compile->report->errors == 0)
 		check_system(compile, service, triple);
 	warn(compile, service, triple);
+	warn_ping(compile, service);
 }
 
 /* One path is one place in the file system, whatever the type of the socket. */
