@@ -407,6 +407,35 @@ stopped_listening() {
 	[ ! -e "$BATS_TEST_TMPDIR/sock" ]
 }
 
+@test "workers of a master that was killed may take their time to leave its addresses" {
+	local port old
+	port=$(free_port)
+	start_with "service a { port = $port handler = echo workers { min = 2 } timeouts { drain = 5s } }"
+	old=$(workers_of "$MASTER")
+	for pid in $old; do
+		kill -STOP "$pid"
+	done
+	kill -KILL "$MASTER"
+	wait "$MASTER" || :
+	rm "$LOG"
+	start_daemon_nowait
+	wait_for 10 "a line that it waits" log_has "event=listen_waiting service=a address=127.0.0.1:$port for_ms="
+	for pid in $old; do
+		kill -CONT "$pid"
+	done
+	wait_for 20 "event=ready" log_has event=ready
+	answers "$port"
+	stop_daemon
+	# after an end of its own an address that somebody has is final
+	start_daemon
+	hold "$port"
+	sed "s/service a/service b/" "$CONF" >"$CONF.two"
+	run "$PREFORKD" -c "$CONF.two"
+	[ "$status" -eq 69 ]
+	[[ $output != *listen_waiting* ]]
+	release
+}
+
 # each condition by its own, so that a failure names it; then all together
 hostile_start() {
 	local conditions=$1

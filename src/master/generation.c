@@ -93,7 +93,7 @@ static int build_pool(struct generation *generation, struct service_pool *pool,
 	}
 	pool->policy.limits = limits_of(service);
 	pool->look = true;
-	pool->bind_until_ms = clock_now_ms() + service->bind_retry_ms;
+	pool->bind_since_ms = clock_now_ms();
 	return 0;
 }
 
@@ -115,7 +115,7 @@ static int build_pools(struct generation *generation, int *status_r)
 	return 0;
 }
 
-static void log_waiting(struct service_pool *pool, long long now_ms)
+static void log_waiting(struct service_pool *pool, long long left_ms, int error)
 {
 	const struct listener_spec *spec = &pool->service->spec;
 	char address[ADDRESS_TEXT_MAX];
@@ -126,24 +126,28 @@ static void log_waiting(struct service_pool *pool, long long now_ms)
 	log_warning("listen_waiting",
 		    KV("service", conf_string(pool->generation->conf, pool->service->name)),
 		    KV("address", address_text(&spec->address, spec->length, address)),
-		    KV("for_ms", pool->bind_until_ms - now_ms),
-		    KV("reason", "the address or device is not there yet"));
+		    KV("for_ms", left_ms),
+		    KV("reason", error == EADDRINUSE ? "a master that was killed had it" :
+						       "the address or device is not there yet"));
 }
 
 /* Returns 0, also when it still waits for its address. */
 static int bind_pool(struct service_pool *pool, long long now_ms, int *status_r)
 {
 	struct generation *generation = pool->generation;
+	struct master *master = generation->master;
+	long long waited_ms = now_ms - pool->bind_since_ms, patience_ms;
 
 	if (pool->listener != NULL)
 		return 0;
-	pool->listener = listeners_take(generation->master, generation->conf, pool->service,
-					now_ms < pool->bind_until_ms, status_r);
+	pool->listener =
+		listeners_take(master, generation->conf, pool->service, waited_ms, status_r);
 	if (pool->listener != NULL)
 		return 0;
 	if (*status_r != EX_OK)
 		return -1;
-	log_waiting(pool, now_ms);
+	patience_ms = listeners_patience(master, pool->service, errno);
+	log_waiting(pool, patience_ms - waited_ms, errno);
 	generation->bound = false;
 	return 0;
 }

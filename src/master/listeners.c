@@ -13,6 +13,8 @@
 #include "net/address.h"
 #include "net/triple.h"
 
+#define HEIR_MS 5000 /* for workers of a master that was killed to close its sockets */
+
 static void log_listening(const struct open_listener *open)
 {
 	const struct listener *listener = &open->listener;
@@ -64,9 +66,12 @@ static bool is_for(const struct open_listener *open, const struct conf *conf,
 	       strcmp(open->service, conf_string(conf, service->name)) == 0;
 }
 
-static bool is_not_there_yet(int error)
+long long listeners_patience(const struct master *master, const struct conf_service *service,
+			     int error)
 {
-	return error == EADDRNOTAVAIL || error == ENODEV;
+	if (error == EADDRNOTAVAIL || error == ENODEV)
+		return service->bind_retry_ms;
+	return error == EADDRINUSE && master->heir && master->current == NULL ? HEIR_MS : 0;
 }
 
 static void log_failure(const char *service, const struct listener_spec *spec, const char *why)
@@ -80,17 +85,22 @@ static void log_failure(const char *service, const struct listener_spec *spec, c
 
 /* Open a new one into open; as listeners_take(). */
 static struct open_listener *open_new(struct master *master, struct open_listener *open,
-				      const struct listener_spec *spec, bool may_wait,
+				      const struct conf_service *service, long long waited_ms,
 				      int *status_r)
 {
+	const struct listener_spec *spec = &service->spec;
 	char buf[512];
 	struct text why = text_start(buf, sizeof(buf));
 
 	if (listener_open(spec, &open->listener, &why) < 0) {
-		*status_r = may_wait && is_not_there_yet(errno) ? EX_OK : exit_status(errno);
-		if (*status_r != EX_OK)
+		int error = errno;
+		bool waits = waited_ms < listeners_patience(master, service, error);
+
+		*status_r = waits ? EX_OK : exit_status(error);
+		if (!waits)
 			log_failure(open->service, spec, buf);
 		free(open);
+		errno = error;
 		return NULL;
 	}
 	open->next = master->listeners;
@@ -100,7 +110,7 @@ static struct open_listener *open_new(struct master *master, struct open_listene
 }
 
 struct open_listener *listeners_take(struct master *master, const struct conf *conf,
-				     const struct conf_service *service, bool may_wait,
+				     const struct conf_service *service, long long waited_ms,
 				     int *status_r)
 {
 	struct open_listener *open;
@@ -115,7 +125,7 @@ struct open_listener *listeners_take(struct master *master, const struct conf *c
 		return NULL;
 	}
 	snprintf(open->service, sizeof(open->service), "%s", conf_string(conf, service->name));
-	return open_new(master, open, &service->spec, may_wait, status_r);
+	return open_new(master, open, service, waited_ms, status_r);
 }
 
 int listeners_grow(struct open_listener *open, const struct conf_service *service, int *status_r)

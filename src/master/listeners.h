@@ -17,12 +17,16 @@ struct open_listener;
 /*
  * The listener for a service: one that is open already, or a new one. NULL
  * when it cannot be opened, after a line in the log, with an exit status of
- * sysexits.h in *status_r; EX_OK, and no line, when its address is not there yet
- * and it may wait for it.
+ * sysexits.h in *status_r; EX_OK, and no line but errno, when it may wait for its
+ * address longer than waited_ms.
  */
 struct open_listener *listeners_take(struct master *master, const struct conf *conf,
-				     const struct conf_service *service, bool may_wait,
+				     const struct conf_service *service, long long waited_ms,
 				     int *status_r);
+
+/* How long a service waits for its address after this error of bind(2), in ms; 0: not. */
+long long listeners_patience(const struct master *master, const struct conf_service *service,
+			     int error);
 
 /*
  * Open what a service needs besides, when each worker has a socket of its own.

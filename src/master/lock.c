@@ -88,10 +88,13 @@ static long read_pid(const char *path)
 	return strtol(pid, NULL, 10);
 }
 
-static int lock_file(const char *path, const char *event, const char *held, int *status_r)
+static int lock_file(const char *path, const char *event, const char *held, bool *heir_r,
+		     int *status_r)
 {
 	int fd = open_locked(path);
 
+	/* who ends by himself removes it */
+	*heir_r = fd >= 0 && read_pid(path) != 0;
 	if (fd >= 0 && write_pid(fd) == 0)
 		return fd;
 	if (fd < 0 && errno == EWOULDBLOCK) {
@@ -118,7 +121,7 @@ static uint64_t hash(const char *string)
 	return h;
 }
 
-int lock_config(const char *config_path, int *status_r)
+int lock_config(const char *config_path, bool *heir_r, int *status_r)
 {
 	char directory[PATH_SIZE], path[PATH_SIZE + 300];
 	const char *name = strrchr(config_path, '/') + 1;
@@ -141,12 +144,16 @@ int lock_config(const char *config_path, int *status_r)
 	}
 	snprintf(path, sizeof(path), "%s/%.200s-%016llx.lock", directory, name,
 		 (unsigned long long)hash(config_path));
-	return lock_file(path, "lock_failed", "another preforkd runs with this config", status_r);
+	return lock_file(path, "lock_failed", "another preforkd runs with this config", heir_r,
+			 status_r);
 }
 
 int lock_pidfile(const char *path, int *status_r)
 {
-	return lock_file(path, "pidfile_failed", "another preforkd has this pid file", status_r);
+	bool heir;
+
+	return lock_file(path, "pidfile_failed", "another preforkd has this pid file", &heir,
+			 status_r);
 }
 
 void lock_release(int *fd)

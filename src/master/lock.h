@@ -7,12 +7,14 @@
 #ifndef PREFORKD_MASTER_LOCK_H
 #define PREFORKD_MASTER_LOCK_H
 
+#include <stdbool.h>
+
 /*
  * Take the lock of a config (absolute path) in the runtime directory. Returns
  * the descriptor that holds it, or -1 after a line in the log, with an exit
- * status in *status_r.
+ * status in *status_r. *heir_r: whether the master before us was killed.
  */
-int lock_config(const char *config_path, int *status_r);
+int lock_config(const char *config_path, bool *heir_r, int *status_r);
 
 /* Create, lock and fill a pid file. Returns as lock_config() does. */
 int lock_pidfile(const char *path, int *status_r);

@@ -47,7 +47,7 @@ static int setup_locks(struct master *master, const struct conf *conf)
 {
 	const char *pidfile = master->pidfile_option;
 
-	master->lock_fd = lock_config(master->config_path, &master->exit_status);
+	master->lock_fd = lock_config(master->config_path, &master->heir, &master->exit_status);
 	if (master->lock_fd < 0)
 		return -1;
 	if (pidfile == NULL)

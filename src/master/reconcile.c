@@ -22,7 +22,7 @@
 
 #define SPAWNS_A_ROUND 64   /* then events get their turn */
 #define RETIRED_MAX 4	    /* generations that may finish at the same time */
-#define BIND_RETRY_MS 500LL /* between two attempts to bind to an address that is not there yet */
+#define BIND_RETRY_MS 250LL /* between two attempts to bind to an address that is not there yet */
 
 /* One round's budget and the next moment that matters. */
 struct round {

@@ -54,8 +54,8 @@ struct service_pool {
 	struct generation *generation;
 	const struct conf_service *service;
 	struct open_listener *listener; /* NULL once retired: the listener lives on without us */
-	long long bind_until_ms;	/* STARTING: so long we wait for its address */
-	bool waiting;			/* ... and have said so */
+	long long bind_since_ms;	/* STARTING: since then we try to bind */
+	bool waiting;			/* ... and have said that we wait */
 	unsigned drain_from; /* seats from this one on serve their queue before they leave */
 	struct pool policy;
 	struct board *board;
@@ -127,6 +127,7 @@ struct master {
 	struct open_listener *listeners;
 	struct account *accounts;
 	unsigned last_id; /* of a generation */
+	bool heir;	  /* the master before us was killed: its workers may still be leaving */
 	int lock_fd;
 	int pidfile_fd;
 
