@@ -298,6 +298,12 @@ errors() {
 	log_lacks event=handler_message
 }
 
+@test "a program that the script starts does not get the connection" {
+	function_script a <<<'socket_write($client, shell_exec("readlink /proc/self/fd/* | grep -c socket:"));'
+	start_with "$(service a a)"
+	[ "$(ask </dev/null)" = 0 ]
+}
+
 @test "PHP waits for the client as long as timeouts.idle" {
 	local began
 	function_script a <<-'END'

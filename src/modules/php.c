@@ -12,15 +12,18 @@
  */
 #include <main/php.h>
 
+#define HAVE_SOCKETS 1 /* which PHP does not say of what it loads as an extension */
+
 /* after php.h, which they need */
 #include <Zend/zend_exceptions.h>
+#include <ext/sockets/php_sockets.h>
 #include <main/SAPI.h>
 #include <main/php_main.h>
-#include <main/php_network.h>
 #include <sapi/embed/php_embed.h>
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <syslog.h>
@@ -32,9 +35,10 @@
 
 static struct {
 	zval callback;
-	zval import, close; /* names of functions */
-	bool fatal;	    /* PHP said so of an error in this conn */
-	bool broken;	    /* the call did not come back */
+	zval close;		  /* the name of the function */
+	zend_class_entry *socket; /* the class */
+	bool fatal;		  /* PHP said so of an error in this conn */
+	bool broken;		  /* the call did not come back */
 } php;
 
 static char message[MESSAGE_MAX];
@@ -238,9 +242,9 @@ static int php_init(const struct handler_env *env, void **state_r)
 		errno = ELIBBAD;
 		return -1;
 	}
-	ZVAL_STRING(&php.import, "socket_import_stream");
 	ZVAL_STRING(&php.close, "socket_close");
-	if (!zend_is_callable(&php.import, 0, NULL)) {
+	php.socket = zend_hash_str_find_ptr(CG(class_table), "socket", strlen("socket"));
+	if (php.socket == NULL) {
 		handler_log(LOG_ERR, "PHP has no extension sockets");
 		errno = ENOPKG;
 		return -1;
@@ -260,22 +264,21 @@ static void make_peer(struct conn *conn, zval *peer)
 	add_assoc_long(peer, "type", conn_type(conn));
 }
 
-/* A Socket object of a descriptor of its own: PHP closes it, the worker the other one. */
+/*
+ * A Socket object of a descriptor of its own: PHP closes it, the worker the other one.
+ * What socket_import_stream() would ask the kernel is known.
+ */
 static int make_socket(struct conn *conn, zval *socket)
 {
-	int fd = dup(conn_fd(conn));
-	php_stream *stream = fd >= 0 ? php_stream_sock_open_from_socket(fd, NULL) : NULL;
-	zval argument;
+	int fd = fcntl(conn_fd(conn), F_DUPFD_CLOEXEC, 0);
 
-	if (stream == NULL) {
-		if (fd >= 0)
-			close(fd);
+	if (fd < 0)
 		return -1;
-	}
-	php_stream_to_zval(stream, &argument);
-	(void)call_user_function(NULL, NULL, &php.import, socket, 1, &argument);
-	zval_ptr_dtor(&argument);
-	return Z_TYPE_P(socket) == IS_OBJECT ? 0 : -1;
+	object_init_ex(socket, php.socket);
+	Z_SOCKET_P(socket)->bsd_socket = fd;
+	Z_SOCKET_P(socket)->type = conn_family(conn);
+	Z_SOCKET_P(socket)->blocking = 1;
+	return 0;
 }
 
 static int make_argument(struct conn *conn, zval *argument)
@@ -340,7 +343,8 @@ static int php_serve(struct conn *conn, void *state)
 	php.broken = true;
 	php.fatal = false;
 	EG(current_execute_data) = &bottom;
-	zend_set_timeout(EG(timeout_seconds), 1);
+	if (EG(timeout_seconds) != 0)
+		zend_set_timeout(EG(timeout_seconds), 1);
 	zend_first_try
 	{
 		r = call(conn);
@@ -362,7 +366,6 @@ static void php_fini(void *state)
 	if (php.broken)
 		return;
 	zval_ptr_dtor(&php.callback);
-	zval_ptr_dtor(&php.import);
 	zval_ptr_dtor(&php.close);
 	php_embed_shutdown();
 	end_line();
