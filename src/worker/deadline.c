@@ -56,6 +56,8 @@ void deadline_stop(void)
 	const struct itimerspec never = { 0 };
 
 	atomic_store(&deadline.at_ms, 0);
+	if (!atomic_load(&deadline.running))
+		return;
 	timer_settime(deadline.timer, 0, &never, NULL);
 	atomic_store(&deadline.running, false);
 }
