@@ -5,7 +5,8 @@
  * The server binds, listens and forks; each child accepts, reads, writes, reads
  * the end and closes, and makes no other system call. It checks nobody, counts
  * nothing and waits for ever: a yardstick, not a server to use. With --datagrams
- * each child receives from a UDP socket and sends it back, no more.
+ * each child receives from a UDP socket and sends it back, no more. With --exec
+ * it spawns a program for each connection, waits for it and closes.
  *
  * With --forks it has no socket: it forks N children that say one byte into a
  * pipe and sleep, and is ready when all have said it. That is the yardstick for
@@ -19,6 +20,7 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -37,7 +39,7 @@ enum {
 };
 
 static unsigned int count = 4, port;
-static const char *path;
+static const char *path, *program;
 static int type = SOCK_STREAM;
 static bool forks;
 
@@ -46,16 +48,17 @@ static volatile sig_atomic_t stopping;
 
 static void usage(FILE *to)
 {
-	fputs("usage: bareloop [-c N] [-p PORT [-d] | -u PATH [-q]]\n"
+	fputs("usage: bareloop [-c N] [-p PORT [-d | -x PROGRAM] | -u PATH [-q]]\n"
 	      "       bareloop [-c N] --forks\n"
 	      "\n"
-	      "  -c, --children N   how many processes (4)\n"
-	      "  -p, --port PORT    TCP port on every IPv4 address (0: any free one)\n"
-	      "  -d, --datagrams    UDP, and nothing to accept\n"
-	      "  -u, --unix PATH    a unix socket instead; @NAME is an abstract one\n"
-	      "  -q, --seqpacket    the unix socket is of type seqpacket\n"
-	      "  -f, --forks        no server: N children that only say that they run, and sleep\n"
-	      "  -h, --help         this text\n",
+	      "  -c, --children N    how many processes (4)\n"
+	      "  -p, --port PORT     TCP port on every IPv4 address (0: any free one)\n"
+	      "  -d, --datagrams     UDP, and nothing to accept\n"
+	      "  -x, --exec PROGRAM  its standard input and output are the connection\n"
+	      "  -u, --unix PATH     a unix socket instead; @NAME is an abstract one\n"
+	      "  -q, --seqpacket     the unix socket is of type seqpacket\n"
+	      "  -f, --forks         no server: N children that only say that they run, and sleep\n"
+	      "  -h, --help          this text\n",
 	      to);
 }
 
@@ -127,6 +130,34 @@ static _Noreturn void serve(int listener)
 			continue;
 		while ((n = read(fd, buf, sizeof(buf))) > 0 && write(fd, buf, (size_t)n) == n)
 			;
+		close(fd);
+	}
+}
+
+/* A program that cannot be started ends the server: nothing is measured then. */
+static void run_program(int fd)
+{
+	char *const argv[] = { (char *)program, NULL };
+	posix_spawn_file_actions_t actions;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
+	if (posix_spawn(&pid, program, &actions, NULL, argv, environ) != 0)
+		_exit(EX_UNAVAILABLE);
+	posix_spawn_file_actions_destroy(&actions);
+	waitpid(pid, NULL, 0);
+}
+
+static _Noreturn void serve_by_program(int listener)
+{
+	for (;;) {
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		run_program(fd);
 		close(fd);
 	}
 }
@@ -216,12 +247,13 @@ static void options(int argc, char **argv)
 		{ "seqpacket", no_argument, NULL, 'q' },
 		{ "datagrams", no_argument, NULL, 'd' },
 		{ "forks", no_argument, NULL, 'f' },
+		{ "exec", required_argument, NULL, 'x' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:p:u:qdfh", longopts, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:p:u:qdfx:h", longopts, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			count = number(optarg, MAX_CHILDREN);
@@ -240,6 +272,9 @@ static void options(int argc, char **argv)
 			break;
 		case 'f':
 			forks = true;
+			break;
+		case 'x':
+			program = optarg;
 			break;
 		case 'h':
 			usage(stdout);
@@ -269,7 +304,10 @@ int main(int argc, char **argv)
 	if (forks)
 		fork_sleepers(count);
 	else
-		fork_children(count, type == SOCK_DGRAM ? serve_datagrams : serve,
+		fork_children(count,
+			      type == SOCK_DGRAM ? serve_datagrams :
+			      program		 ? serve_by_program :
+						   serve,
 			      path ? listen_unix() : listen_inet());
 	if (fflush(stdout) == EOF)
 		err(EX_IOERR, "standard output");

@@ -1,0 +1,172 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # variables are shared with the files around this one
+# pool.bash: what a pool costs: system calls of each connection, an idle pool, a start.
+
+readonly IDLE_WORKERS=64 START_WORKERS=1000 TRACED=1000
+
+# ---- system calls ----
+
+trace() { # trace OUT OPTION... -- PID...: attaches strace, returns when every process is traced; its pid is in $child
+	local out=$1 options=() p
+
+	shift
+	while [[ $1 != -- ]]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	local targets=()
+	for p; do
+		targets+=(-p "$p")
+	done
+	: >"$out.err"
+	launch /dev/null "$out.err" strace "${options[@]}" -o "$out" "${targets[@]}"
+	wait_for "$child" "$out.err" 'attached' $#
+}
+
+count_calls() { # count_calls A|B: a file with a line "NAME PER-CONNECTION" for each call of the workers
+	local workers
+
+	read -r -a workers <<<"$(children "${pid[$1]}")"
+	trace "$tmp/count.$1" -f -c -- "${workers[@]}" || return
+	load "$1" -n "$TRACED" -c "$PROCESSES" >/dev/null || return
+	end "$child"
+	# a tenth of a percent is what the attaching itself may leave
+	awk -v n="$TRACED" '$4 + 0 > 0 && $NF != "total" && $4 > n / 1000 { printf "%s %.2f\n", $NF, $4 / n }' \
+		"$tmp/count.$1" | sort >"$tmp/calls.$1"
+}
+
+figures_of_calls() {
+	local name a b word=PASS
+
+	say "system calls: $TRACED connections each under strace"
+	if ! { command -v strace >/dev/null && count_calls A && count_calls B && [[ -s $tmp/calls.A ]]; }; then
+		not_measured 'system calls per connection' 'strace is missing or may not attach'
+		return
+	fi
+	a=$(awk '{ sum += $2 } END { printf "%.2f", sum }' "$tmp/calls.A")
+	b=$(awk '{ sum += $2 } END { printf "%.2f", sum }' "$tmp/calls.B")
+	cmp -s "$tmp/calls.A" "$tmp/calls.B" || {
+		word=MISS
+		((missed++))
+	}
+	row 'system calls per connection' "$a" "$b" "$(calc "$b / $a")" equal "$word"
+	while read -r name a b; do
+		row "  $name" "$a" "$b" - - -
+	done < <(join -a 1 -a 2 -e 0.00 -o 0,1.2,2.2 "$tmp/calls.A" "$tmp/calls.B")
+}
+
+# ---- an idle pool: system calls, memory ----
+
+idle_calls() { # idle_calls PID: how many lines a trace of the master and its workers has for idle_s seconds
+	local all from to
+
+	read -r -a all <<<"$1 $(children "$1")"
+	trace "$tmp/idle" -f -ttt -- "${all[@]}" || return
+	sleep 1 # what the attaching interrupted has been called again
+	from=$EPOCHREALTIME
+	sleep "$idle_s"
+	to=$EPOCHREALTIME
+	load B -n 1 >/dev/null || return # and this must be seen, or nothing was watched
+	end "$child"
+	awk -v from="$from" -v to="$to" '/detached/ { next } $2 >= from && $2 < to { n++ } $2 >= to { seen++ }
+		END { if (!seen) exit 1; print n + 0 }' "$tmp/idle"
+}
+
+private_kib() { # private_kib PID: private memory of each worker, a line each
+	local p
+
+	for p in $(children "$1"); do
+		awk '/^Private_(Clean|Dirty):/ { sum += $2 } END { if (NR == 0) exit 1; print sum }' \
+			"/proc/$p/smaps_rollup" || return
+	done
+}
+
+memory() { # memory A|B: "MEDIAN MAX" of the workers, after each has served
+	load "$1" -n $((IDLE_WORKERS * 8)) -c "$IDLE_WORKERS" --hold 20 >/dev/null || return
+	private_kib "${pid[$1]}" >"$tmp/private" || return
+	echo "$(median <"$tmp/private") $(sort -g "$tmp/private" | tail -n 1)"
+}
+
+figures_of_idle() {
+	local n a b word
+
+	say "idle pool: $IDLE_WORKERS workers, watched for $idle_s s"
+	if ! start_pair loop preforkd "$IDLE_WORKERS"; then
+		not_measured 'idle pool' 'see above'
+		return
+	fi
+	if n=$(idle_calls "${pid[B]}"); then
+		verdict "$n" == 0
+		row "system calls of an idle pool in $idle_s s" - "$n" - 0 "$word"
+		((n)) && awk '{ print "bench:   " $0 }' "$tmp/idle" | tail -n 10 >&2
+	else
+		not_measured 'system calls of an idle pool' 'strace is missing or may not attach'
+	fi
+	if a=$(memory A) && b=$(memory B); then
+		row 'private memory per worker, KiB, median' "${a% *}" "${b% *}" "$(calc "${b% *} / ${a% *}")" - -
+		verdict "${b#* }" '<=' 100
+		row 'private memory per worker, KiB, most' "${a#* }" "${b#* }" "$(calc "${b#* } / ${a#* }")" '<= 100' "$word"
+	else
+		not_measured 'private memory per worker' '/proc/PID/smaps_rollup cannot be read'
+	fi
+}
+
+# ---- start ----
+
+time_start() { # time_start A|B: milliseconds until START_WORKERS workers run, into took
+	local before after line fifo drain cat
+
+	took=
+	exec {fifo}<>"$tmp/fifo"
+	before=$EPOCHREALTIME
+	if [[ $1 == A || $self -eq 1 ]]; then
+		launch "$tmp/fifo" - "$bin/bareloop" --forks -c "$START_WORKERS"
+	else
+		launch /dev/null "$tmp/fifo" "$preforkd" -c "$tmp/start.conf"
+	fi
+	while read -r -t "$LIMIT_S" -u "$fifo" line; do
+		after=$EPOCHREALTIME
+		[[ $line == *event=ready* || $line == ready=* ]] || continue
+		took=$(calc "($after - $before) * 1000")
+		break
+	done
+	# what it says at the end is for nobody, but it shall not wait for a reader
+	exec {drain}<"$tmp/fifo"
+	cat <&"$drain" >/dev/null {fifo}>&- &
+	cat=$!
+	exec {fifo}>&- {drain}<&-
+	end "$child"
+	wait "$cat"
+	[[ $took ]] && return
+	say "no $START_WORKERS workers after $LIMIT_S s"
+	return 1
+}
+
+measure_start() {
+	local i order what took
+	local -A ms=()
+
+	mkfifo "$tmp/fifo" || return
+	write_config "$tmp/start.conf" "$START_WORKERS" '' 'handler = echo'
+	for ((i = 0; i <= start_pairs; i++)); do
+		order='A B'
+		((RANDOM % 2)) && order='B A' # so that no rhythm of the machine favours one
+		for what in $order; do
+			time_start "$what" || return
+			ms[$what]=$took
+		done
+		((i)) || continue
+		echo "${ms[A]} ${ms[B]}" >>"$tmp/start"
+		say "start $i of $start_pairs: ${ms[A]} and ${ms[B]} ms"
+	done
+}
+
+figures_of_start() {
+	say "start: $start_pairs pairs of $START_WORKERS processes"
+	if measure_start; then
+		ratio_row "start of $START_WORKERS workers, ms" "$tmp/start" "$(ratio "$tmp/start")" %.1f '<=' 2.0
+	else
+		not_measured "start of $START_WORKERS workers" 'see above'
+	fi
+}
+
