@@ -145,7 +145,7 @@ fds_of_worker() {
 	done
 }
 
-@test "a worker has open: 0 to 2, its listener, and no more" {
+@test "a worker has open: 0 to 2, its listener, the bell of its pool, and no more" {
 	# three other services, whose sockets are none of its business, and stray descriptors of the one who starts it
 	exec {stray}<"$BATS_TEST_FILENAME"
 	start_with "$(service '')" 'service a { handler = echo workers { min = 3 } }' \
@@ -154,8 +154,9 @@ fds_of_worker() {
 	WORKER=$(workers_of "$MASTER" hello)
 	ls -l "/proc/$WORKER/fd"
 	[ "$(readlink "/proc/$WORKER/fd/2")" = "$LOG" ]
-	[ "$(fds_of_worker | grep -c .)" -eq 1 ]
+	[ "$(fds_of_worker | grep -c .)" -eq 2 ]
 	[ "$(fds_of_worker | grep -c '^socket:')" -eq 1 ]
+	[ "$(fds_of_worker | grep -c eventfd)" -eq 1 ]
 	exec {stray}<&-
 }
 
@@ -175,8 +176,9 @@ fds_of_worker() {
 @test "with a log file a worker has that open, too, and no more" {
 	start_with "log = \"$LOG\"" "pidfile = \"$BATS_TEST_TMPDIR/pid\"" "$(service '')"
 	ls -l "/proc/$WORKER/fd"
-	[ "$(fds_of_worker | grep -c .)" -eq 2 ]
+	[ "$(fds_of_worker | grep -c .)" -eq 3 ]
 	[ "$(fds_of_worker | grep -c '^socket:')" -eq 1 ]
+	[ "$(fds_of_worker | grep -c eventfd)" -eq 1 ]
 	[ "$(fds_of_worker | grep -c "^$LOG$")" -eq 1 ]
 }
 
