@@ -8,7 +8,7 @@
  * closes. It says port=N when it is ready. SIGTERM ends it; it checks nobody and
  * replaces nobody.
  */
-$listener = socket_create_listen((int)($argv[2] ?? 0), 4096);
+$listener = socket_create_listen(0, 4096);
 socket_getsockname($listener, $address, $port);
 $workers = [];
 for ($i = 0; $i < (int) $argv[1]; $i++) {
