@@ -190,10 +190,12 @@ reload_under_load() {
 }
 
 @test "in.tftpd: a wait program of inetd, its socket is standard input" {
-	needs /usr/sbin/in.tftpd tftpd-hpa
+	local tftpd=${PREFORKD_TFTPD:-/usr/sbin/in.tftpd}
+	needs "$tftpd" tftpd-hpa
 	needs /usr/bin/curl curl
 	need_root # for it changes its root directory and its user by itself
-	example tftp "s|/srv/tftp|$WWW|" | write_config
+	install -m 755 "$tftpd" "$BATS_TEST_TMPDIR/in.tftpd"
+	example tftp "s|/srv/tftp|$WWW|" "s|/usr/sbin/in.tftpd|$BATS_TEST_TMPDIR/in.tftpd|" | write_config
 	start_daemon
 	for _ in 1 2 3; do
 		curl -sS -m 20 -o "$BATS_TEST_TMPDIR/got" "tftp://127.0.0.1:$(port_of tftp)/large"
