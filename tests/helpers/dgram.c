@@ -21,26 +21,19 @@
 #include <netinet/ip.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sysexits.h>
 #include <unistd.h>
+
+#include "address.h"
 
 #define DESCRIPTORS_MAX 253 /* SCM_MAX_FD of the kernel */
 #define WORD 4
 #define WORDS_MAX 10
 #define USAGE "usage: dgram [OPTION...] TO [TEXT...]"
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-	struct sockaddr_un un;
-};
 
 static struct {
 	long count;
@@ -53,46 +46,6 @@ static struct {
 static union address to, other;
 static socklen_t to_length;
 static char buffer[1 << 17];
-
-/* Cut the port off a text; 0 if there is none. */
-static in_port_t cut_port(char *text)
-{
-	char *colon = strrchr(text, ':');
-
-	if (!colon || strchr(colon, ']')) {
-		if (!options.raw)
-			errx(EX_USAGE, "%s: no port", text);
-		return 0;
-	}
-	*colon = '\0';
-	return htons((in_port_t)atoi(colon + 1));
-}
-
-static socklen_t parse(char *text, union address *a)
-{
-	in_port_t port;
-
-	memset(a, 0, sizeof(*a));
-	if (*text == '/' || *text == '@') {
-		a->un.sun_family = AF_UNIX;
-		strncpy(a->un.sun_path, text, sizeof(a->un.sun_path) - 1);
-		if (*text == '@')
-			a->un.sun_path[0] = 0;
-		return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(text));
-	}
-	port = cut_port(text);
-	if (*text == '[') {
-		a->in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = port };
-		text[strlen(text) - 1] = '\0';
-		if (inet_pton(AF_INET6, text + 1, &a->in6.sin6_addr) != 1)
-			errx(EX_USAGE, "%s: no IPv6 address", text);
-		return sizeof(a->in6);
-	}
-	a->in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = port };
-	if (inet_pton(AF_INET, text, &a->in.sin_addr) != 1)
-		errx(EX_USAGE, "%s: no IPv4 address", text);
-	return sizeof(a->in);
-}
 
 static void print(const union address *a, ssize_t length, int ttl)
 {
@@ -298,7 +251,7 @@ static int open_client(void)
 		err(EX_OSERR, "socket");
 	set_up(fd, to.any.sa_family);
 	if (options.from) {
-		length = parse(options.from, &from);
+		length = address_parse(options.from, !options.raw, &from);
 		if (bind(fd, &from.any, length) < 0)
 			err(EX_OSERR, "bind");
 	}
@@ -313,9 +266,9 @@ int main(int argc, char **argv)
 	long sent, got = 0;
 
 	read_options(argc, argv);
-	to_length = parse(options.to, &to);
+	to_length = address_parse(options.to, !options.raw, &to);
 	if (options.other)
-		parse(options.other, &other);
+		address_parse(options.other, !options.raw, &other);
 	ready.fd = open_client();
 	sent = send_all(ready.fd);
 	for (; got < sent && poll(&ready, 1, options.wait_ms) > 0; got++)

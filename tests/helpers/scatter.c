@@ -18,16 +18,16 @@
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <sysexits.h>
 #include <unistd.h>
+
+#include "address.h"
 
 #define TARGETS_MAX 16
 #define MESSAGE_MAX 65537
@@ -36,13 +36,6 @@
 #define SEND_TIMEOUT_S 5
 
 enum kind { UDP, IP, RAW, UNIX };
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-	struct sockaddr_un un;
-};
 
 struct target {
 	const char *text;
@@ -83,37 +76,6 @@ static void fill(unsigned char *data, size_t size)
 		data[i] = (unsigned char)next();
 }
 
-static socklen_t parse_inet(char *text, union address *a)
-{
-	char *colon = strrchr(text, ':');
-	in_port_t port = 0;
-
-	if (colon && !strchr(colon, ']')) {
-		*colon = '\0';
-		port = htons((in_port_t)atoi(colon + 1));
-	}
-	if (*text == '[') {
-		a->in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = port };
-		text[strlen(text) - 1] = '\0';
-		if (inet_pton(AF_INET6, text + 1, &a->in6.sin6_addr) != 1)
-			errx(EX_USAGE, "%s: no IPv6 address", text);
-		return sizeof(a->in6);
-	}
-	a->in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = port };
-	if (inet_pton(AF_INET, text, &a->in.sin_addr) != 1)
-		errx(EX_USAGE, "%s: no IPv4 address", text);
-	return sizeof(a->in);
-}
-
-static socklen_t parse_unix(const char *text, union address *a)
-{
-	a->un.sun_family = AF_UNIX;
-	strncpy(a->un.sun_path, text, sizeof(a->un.sun_path) - 1);
-	if (*text == '@')
-		a->un.sun_path[0] = '\0';
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(text));
-}
-
 /* Cut "PREFIX:" off; NULL if it is not there. */
 static char *after(char *text, const char *prefix)
 {
@@ -137,12 +99,10 @@ static void parse(struct target *target, char *text)
 		rest++;
 	} else if ((rest = after(text, "unix:"))) {
 		target->kind = UNIX;
-		target->to_length = parse_unix(rest, &target->to);
-		return;
 	} else {
 		errx(EX_USAGE, "%s: no target", text);
 	}
-	target->to_length = parse_inet(rest, &target->to);
+	target->to_length = address_parse(rest, false, &target->to);
 }
 
 static int new_socket(const struct target *target)

@@ -24,14 +24,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "address.h"
+
 #define USAGE "usage: spoof [OPTION...] FROM TO [TEXT]"
 #define ALL (-1L)
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
 
 static struct {
 	long count, udp_length, size;
@@ -43,37 +39,6 @@ static struct {
 /* What is sent: the header of IP stands just before it. */
 static char packet[1 << 17];
 static char *const body = packet + sizeof(struct ip6_hdr);
-
-static in_port_t cut_port(char *text)
-{
-	char *colon = strrchr(text, ':');
-
-	if (!colon || strchr(colon, ']')) {
-		if (options.protocol < 0)
-			errx(EX_USAGE, "%s: no port", text);
-		return 0;
-	}
-	*colon = '\0';
-	return htons((in_port_t)atoi(colon + 1));
-}
-
-static union address parse(char *text)
-{
-	union address a = { 0 };
-	in_port_t port = cut_port(text);
-
-	if (*text == '[') {
-		a.in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = port };
-		text[strlen(text) - 1] = '\0';
-		if (inet_pton(AF_INET6, text + 1, &a.in6.sin6_addr) != 1)
-			errx(EX_USAGE, "%s: no IPv6 address", text);
-		return a;
-	}
-	a.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = port };
-	if (inet_pton(AF_INET, text, &a.in.sin_addr) != 1)
-		errx(EX_USAGE, "%s: no IPv4 address", text);
-	return a;
-}
 
 static uint32_t sum_up(uint32_t sum, const void *data, size_t size)
 {
@@ -205,8 +170,8 @@ int main(int argc, char **argv)
 	size_t room = sizeof(packet) / 2, size = 0, n, header;
 
 	read_options(argc, argv);
-	options.from = parse(argv[optind]);
-	options.to = parse(argv[optind + 1]);
+	address_parse(argv[optind], options.protocol < 0, &options.from);
+	address_parse(argv[optind + 1], options.protocol < 0, &options.to);
 	if (options.from.any.sa_family != options.to.any.sa_family)
 		errx(EX_USAGE, "not of one family");
 	if (optind + 2 < argc)
