@@ -414,7 +414,7 @@ version_is() {
 		"$(service b a "ini = \"$DIR/php.ini\" memory_limit = \"34M\" time_limit = \"45\"")"
 	got=$(ask a </dev/null)
 	echo "$got"
-	[[ $got =~ ^"$DIR/php.ini embed embed "(1|none)" 33M 0 0 1"$ ]]
+	[[ $got =~ ^"$DIR/php.ini embed embed "(1|none)" 33M 30 0 1"$ ]]
 	[ "${BASH_REMATCH[1]}" = 1 ] || ! find "$(php-config --extension-dir)" -name opcache.so | grep .
 	[[ $(ask b </dev/null) == *' 34M 45 0 1' ]]
 }

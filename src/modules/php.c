@@ -32,6 +32,7 @@
 #include "handler/handler.h"
 
 #define MESSAGE_MAX 65536
+#define TIME_LIMIT "30" /* seconds of processor time, as of php.ini */
 
 static struct {
 	zval callback;
@@ -228,11 +229,14 @@ static int php_check(const struct handler_env *env, char *text, size_t size)
 
 static int configure_engine(const struct handler_env *env)
 {
+	const char *seconds = handler_option(env, "time_limit");
+
 	if (set_ini("display_errors", "0") < 0 || set_ini("log_errors", "1") < 0)
 		return -1;
 	if (set_ini("memory_limit", handler_option(env, "memory_limit")) < 0)
 		return -1;
-	return set_ini("max_execution_time", handler_option(env, "time_limit"));
+	/* embed has none by default, and a loop without end would hold its worker for ever */
+	return set_ini("max_execution_time", seconds != NULL ? seconds : TIME_LIMIT);
 }
 
 static int php_init(const struct handler_env *env, void **state_r)
