@@ -400,6 +400,8 @@ n_exits_are() {
 		log_has 'event=worker_exit service=bad .*reason="status 3"'
 		log_has 'event=start_failed error="a worker died during the start'
 		log_lacks 'event=ready'
+		# what became of the others, who served nobody, does not bury it
+		log_lacks 'event=(worker_killed|worker_exit|account) service=e '
 		rm "$LOG"
 	done
 }

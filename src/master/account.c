@@ -65,14 +65,16 @@ static bool is_alive(const struct master *master, const char *service)
 	       has_service(master->starting, service);
 }
 
-static void log_account(const struct account *account)
+static void log_account(const struct account *account, enum log_level level)
 {
 	const struct counts *c = &account->counts;
 
-	log_info("account", KV("service", account->service), KV("accepted", c->accepted),
-		 KV("served", c->served), KV("failed", c->failed), KV("refused", c->refused),
-		 KV("lost", c->lost), KV("in_flight", c->in_flight), KV("bytes_in", c->bytes_in),
-		 KV("bytes_out", c->bytes_out), KV("dropped", account->dropped));
+	log_write(level, "account",
+		  LOG_FIELDS(KV("service", account->service), KV("accepted", c->accepted),
+			     KV("served", c->served), KV("failed", c->failed),
+			     KV("refused", c->refused), KV("lost", c->lost),
+			     KV("in_flight", c->in_flight), KV("bytes_in", c->bytes_in),
+			     KV("bytes_out", c->bytes_out), KV("dropped", account->dropped)));
 	if (c->accepted != c->served + c->failed + c->refused + c->lost + c->in_flight)
 		log_bug("account_mismatch", KV("service", account->service));
 }
@@ -83,12 +85,13 @@ void account_close(struct master *master, int all)
 
 	while (*at != NULL) {
 		struct account *account = *at;
+		bool quiet = state_start_failed(master) && account->counts.accepted == 0;
 
 		if (!all && is_alive(master, account->service)) {
 			at = &account->next;
 			continue;
 		}
-		log_account(account);
+		log_account(account, quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 		*at = account->next;
 		free(account);
 	}

@@ -164,7 +164,9 @@ static void report(const struct worker *worker, struct postmortem *record, int s
 		explain(record, LOG_LEVEL_WARNING);
 		postmortem_add(master, record);
 	} else {
-		explain(record, LOG_LEVEL_INFO);
+		bool quiet = state_start_failed(master) && record->counts.accepted == 0;
+
+		explain(record, quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	}
 	/* a program that is ready at once has not shown anything yet */
 	if (!asked && (!worker->pool->policy.seats[worker->seat].was_ready ||

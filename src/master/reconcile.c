@@ -54,6 +54,7 @@ static void kill_worker(struct service_pool *pool, unsigned seat, long long now_
 {
 	const struct slot *slot = board_slot(pool->board, seat);
 	struct counts counts = board_read(slot);
+	bool quiet = state_start_failed(pool->generation->master) && counts.in_flight == 0;
 	struct sockaddr_storage peer = slot->peer;
 	const char *why = pool->workers[seat].told_why;
 	char serving[ADDRESS_TEXT_MAX] = "-";
@@ -64,10 +65,11 @@ static void kill_worker(struct service_pool *pool, unsigned seat, long long now_
 		why = "drain_time_over";
 	if (counts.in_flight > 0)
 		address_text(&peer, slot->peer_length, serving);
-	log_warning("worker_killed",
-		    KV("service", conf_string(pool->generation->conf, pool->service->name)),
-		    KV("worker", seat + 1), KV("worker_pid", pool->workers[seat].pid),
-		    KV("reason", why), KV("serving", serving));
+	log_write(
+		quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "worker_killed",
+		LOG_FIELDS(KV("service", conf_string(pool->generation->conf, pool->service->name)),
+			   KV("worker", seat + 1), KV("worker_pid", pool->workers[seat].pid),
+			   KV("reason", why), KV("serving", serving)));
 	process_signal(pool->workers[seat].exit.fd, SIGKILL);
 	pool_kill_sent(&pool->policy, seat, now_ms);
 }

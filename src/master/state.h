@@ -153,4 +153,10 @@ struct master {
 	int exit_status;
 };
 
+/* One line says why nothing began: then the ends of those who served nobody are no news. */
+static inline bool state_start_failed(const struct master *master)
+{
+	return master->stopping != STOP_NOT && master->exit_status != 0;
+}
+
 #endif
