@@ -50,6 +50,9 @@ enum conf_stderr { CONF_STDERR_LOG, CONF_STDERR_CONNECTION, CONF_STDERR_NULL };
 /* What a persistent program has for standard input. */
 enum conf_stdin { CONF_STDIN_NULL, CONF_STDIN_SOCKET };
 
+/* Whose workers a reload replaces. */
+enum conf_reload { CONF_RELOAD_CHANGED, CONF_RELOAD_ALL };
+
 /* What is done when a service's workers fail again and again. */
 enum conf_crash { CONF_CRASH_BACKOFF, CONF_CRASH_STOP, CONF_CRASH_EXIT };
 
@@ -109,6 +112,7 @@ struct conf {
 
 	struct conf_text user, group;  /* (key) */
 	long long log_level;	       /* (key) enum log_level */
+	long long reload;	       /* (key) enum conf_reload */
 	struct conf_text log, pidfile; /* (key) */
 };
 

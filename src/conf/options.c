@@ -53,6 +53,12 @@ static const struct triple_word crash_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct triple_word reload_words[] = {
+	{ "changed", CONF_RELOAD_CHANGED },
+	{ "all", CONF_RELOAD_ALL },
+	{ NULL, 0 },
+};
+
 static const struct triple_word scopes[] = {
 	{ "node", TIPC_NODE_SCOPE },
 	{ "cluster", TIPC_CLUSTER_SCOPE },
@@ -76,6 +82,7 @@ const struct option options_global[] = {
 	KEY(NULL, "log_level", OPTION_WORD, GLOBAL(log_level), "info", .words = log_levels),
 	KEY(NULL, "log", OPTION_TEXT, GLOBAL(log), "stderr"),
 	KEY(NULL, "pidfile", OPTION_TEXT, GLOBAL(pidfile), ""),
+	KEY(NULL, "reload", OPTION_WORD, GLOBAL(reload), "changed", .words = reload_words),
 	{ .name = NULL },
 };
 

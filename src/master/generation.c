@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "conf/compare.h"
 #include "master/listeners.h"
 #include "master/look.h"
 #include "master/persist.h"
@@ -73,12 +74,39 @@ static struct pool_limits limits_of(const struct conf_service *service)
 	};
 }
 
+/* The pool of the current generation whose workers can go on as they are, or NULL. */
+static struct service_pool *find_kept(const struct generation *generation,
+				      const struct conf_service *service)
+{
+	struct generation *current = generation->master->current;
+
+	/* a module or a program may be another one behind the same name */
+	if (current == NULL || service->kind == CONF_MODULE || service->kind == CONF_PERSISTENT)
+		return NULL;
+	for (unsigned i = 0; i < current->n_pools; i++) {
+		struct service_pool *pool = &current->pools[i];
+
+		if (strcmp(conf_string(current->conf, pool->service->name),
+			   conf_string(generation->conf, service->name)) != 0)
+			continue;
+		return conf_compare(current->conf, pool->service, generation->conf, service, NULL,
+				    0) < CONF_WORKERS ?
+			       pool :
+			       NULL;
+	}
+	return NULL;
+}
+
 static int build_pool(struct generation *generation, struct service_pool *pool,
-		      const struct conf_service *service, int *status_r)
+		      const struct conf_service *service, bool all, int *status_r)
 {
 	pool->generation = generation;
 	pool->service = service;
 	pool->arrival.fd = pool->bell.fd = -1;
+	pool->bind_since_ms = clock_now_ms();
+	pool->keeps = all ? NULL : find_kept(generation, service);
+	if (pool->keeps != NULL)
+		return 0;
 	if (allocate(pool, seats_of(service)) < 0) {
 		log_error("out_of_memory",
 			  KV("service", conf_string(generation->conf, service->name)),
@@ -93,11 +121,10 @@ static int build_pool(struct generation *generation, struct service_pool *pool,
 	}
 	pool->policy.limits = limits_of(service);
 	pool->look = true;
-	pool->bind_since_ms = clock_now_ms();
 	return 0;
 }
 
-static int build_pools(struct generation *generation, int *status_r)
+static int build_pools(struct generation *generation, bool all, int *status_r)
 {
 	const struct conf *conf = generation->conf;
 
@@ -108,8 +135,8 @@ static int build_pools(struct generation *generation, int *status_r)
 	}
 	for (unsigned i = 0; i < conf->n_services; i++) {
 		generation->n_pools++;
-		if (build_pool(generation, &generation->pools[i], conf_service(conf, i), status_r) <
-		    0)
+		if (build_pool(generation, &generation->pools[i], conf_service(conf, i), all,
+			       status_r) < 0)
 			return -1;
 	}
 	return 0;
@@ -170,7 +197,7 @@ int generation_bind(struct generation *generation, long long now_ms, int *status
 	return 0;
 }
 
-int generation_build(struct master *master, const struct conf *conf, int *status_r)
+int generation_build(struct master *master, const struct conf *conf, bool all, int *status_r)
 {
 	struct generation *generation = calloc(1, sizeof(*generation));
 
@@ -181,7 +208,7 @@ int generation_build(struct master *master, const struct conf *conf, int *status
 	}
 	generation->master = master;
 	generation->conf = conf;
-	if (build_pools(generation, status_r) < 0 ||
+	if (build_pools(generation, all, status_r) < 0 ||
 	    generation_bind(generation, clock_now_ms(), status_r) < 0) {
 		generation_free(generation);
 		listeners_sweep(master);
@@ -201,6 +228,8 @@ static long long settled_at(const struct service_pool *pool)
 	const struct pool *policy = &pool->policy;
 	long long at_ms = 1; /* long ago */
 
+	if (pool->keeps != NULL)
+		return at_ms;
 	if (!policy->tried || policy->count[SEAT_READY] < policy->limits.min)
 		return 0;
 	for (unsigned i = 0; at_once && i < policy->n_seats; i++) {
@@ -265,10 +294,35 @@ void generation_retire(struct master *master, struct generation *generation)
 	master->retired = generation;
 }
 
+/* All but what the new generation has of its own: its service, its listener. */
+static void take_kept(struct service_pool *pool)
+{
+	struct service_pool *from = pool->keeps, was = *from;
+	const struct pool_limits limits = limits_of(pool->service);
+
+	was.generation = pool->generation;
+	was.service = pool->service;
+	was.listener = pool->listener;
+	*pool = was;
+	look_move(from, pool);
+	*from = (struct service_pool){ .generation = from->generation, .service = from->service };
+	from->arrival.fd = from->bell.fd = -1;
+	pool->policy.limits = limits;
+	pool_pause(&pool->policy, false);
+	(void)pool_scale(&pool->policy, limits.min, limits.max);
+	for (unsigned i = 0; i < pool->policy.n_seats; i++)
+		pool->workers[i].pool = pool;
+}
+
 void generation_serves(struct generation *generation)
 {
-	for (unsigned i = 0; i < generation->n_pools; i++)
-		generation->pools[i].look = true;
+	for (unsigned i = 0; i < generation->n_pools; i++) {
+		struct service_pool *pool = &generation->pools[i];
+
+		if (pool->keeps != NULL)
+			take_kept(pool);
+		pool->look = true;
+	}
 }
 
 void generation_kill(struct generation *generation)

@@ -15,10 +15,11 @@ struct generation;
 struct master;
 
 /*
- * Make master->starting from a conf, and take the conf over in any case.
- * Returns 0, or -1 after lines in the log, with an exit status in *status_r.
+ * Make master->starting from a conf, and take the conf over in any case. all: there
+ * will be new workers everywhere; else the pools of services that are the same as
+ * in the current generation go on in this one, when it is committed. Returns 0, or -1 after lines in the log, with an exit status in *status_r.
  */
-int generation_build(struct master *master, const struct conf *conf, int *status_r);
+int generation_build(struct master *master, const struct conf *conf, bool all, int *status_r);
 
 /*
  * Open the listeners that are not open yet. Returns 0: generation->bound says
@@ -43,7 +44,10 @@ bool generation_is_empty(const struct generation *generation);
  */
 void generation_retire(struct master *master, struct generation *generation);
 
-/* It is the current one from now on. */
+/*
+ * It is the current one from now on: take the pools that it keeps from the one before it,
+ * with their workers. What was changed about them by hand is as the config says again.
+ */
 void generation_serves(struct generation *generation);
 
 /* Give all its workers the goal to be gone now. */

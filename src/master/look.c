@@ -63,6 +63,22 @@ void look_end(struct service_pool *pool)
 		watch_remove(pool->generation->master, &pool->bell);
 }
 
+void look_move(struct service_pool *from, struct service_pool *to)
+{
+	struct master *master = from->generation->master;
+	int fd = from->bell.fd;
+
+	if (from->arrival.fd >= 0)
+		watch_forget(master, &from->arrival);
+	to->arrival.fd = to->bell.fd = -1;
+	if (fd < 0)
+		return;
+	watch_forget(master, &from->bell);
+	/* without memory nobody is heard; what it takes to serve is still there */
+	if (watch_add_once(master, &to->bell, fd, on_bell, to) < 0)
+		close(fd);
+}
+
 static void earlier(long long *at_ms, long long other_ms)
 {
 	if (other_ms != 0 && (*at_ms == 0 || other_ms < *at_ms))

@@ -22,6 +22,9 @@ int look_setup(struct service_pool *pool);
 /* A pool that does not serve any more: nothing wakes the master for it but its workers' ends. */
 void look_end(struct service_pool *pool);
 
+/* The workers of one pool go on as those of another one, and ring there. */
+void look_move(struct service_pool *from, struct service_pool *to);
+
 /* Look, if there is a reason to; before the policy is asked. */
 void look_at_pool(struct service_pool *pool, long long now_ms);
 

@@ -113,7 +113,7 @@ int master_run(const struct master_options *options, const struct conf *conf)
 	    setup_loop(&master) < 0) {
 		conf_unref(conf);
 		status = master.exit_status;
-	} else if (generation_build(&master, conf, &status) == 0) {
+	} else if (generation_build(&master, conf, true, &status) == 0) {
 		status = loop_run(&master);
 	}
 	clean_up(&master);

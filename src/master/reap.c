@@ -92,7 +92,7 @@ static struct postmortem examine(const struct worker *worker, int status,
 	struct postmortem record = {
 		.at_ms = time(NULL) * 1000LL,
 		.worker = worker->seat + 1,
-		.generation = worker->pool->generation->id,
+		.generation = worker->generation,
 		.pid = worker->pid,
 		.age_ms = now_ms - worker->born_ms,
 		.cpu_ms = cpu_ms(usage),

@@ -141,8 +141,9 @@ static void reconcile_generation(struct generation *generation, struct round *ro
 	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++) {
 		struct service_pool *pool = &generation->pools[i];
 
-		/* it waits for its address */
-		if (pool->listener == NULL && pool->policy.goal == POOL_SERVE)
+		/* it waits for its address, or its workers serve in another generation still */
+		if ((pool->listener == NULL || pool->keeps != NULL) &&
+		    pool->policy.goal == POOL_SERVE)
 			continue;
 		reconcile_pool(pool, round);
 	}

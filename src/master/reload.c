@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -60,10 +61,41 @@ void reload_end(struct master *master, const char *why)
 	notify_ready();
 }
 
+/* Workers write to the log that was there when they were started. */
+static bool same_log(const struct conf *a, const struct conf *b)
+{
+	return a->log_level == b->log_level &&
+	       strcmp(conf_string(a, a->log), conf_string(b, b->log)) == 0;
+}
+
+struct log_place {
+	dev_t dev;
+	ino_t ino;
+};
+
+static struct log_place place_of_log(void)
+{
+	struct stat st = { 0 };
+
+	(void)fstat(log_fd(), &st);
+	return (struct log_place){ st.st_dev, st.st_ino };
+}
+
+/* A file of this name that is another one by now: it was rotated. */
+static bool has_moved(const struct log_place *was)
+{
+	struct log_place is = place_of_log();
+
+	return log_is_file() && (was->dev != is.dev || was->ino != is.ino);
+}
+
 /* The new world is built here; what fails leaves the old one as it was. */
 static void build(struct master *master, const struct conf *conf)
 {
 	int status;
+
+	bool all = conf->reload == CONF_RELOAD_ALL || !same_log(master->current->conf, conf);
+	struct log_place place = place_of_log();
 
 	reload_log_warnings(conf);
 	if (reload_apply_log(master, conf) < 0) {
@@ -71,7 +103,7 @@ static void build(struct master *master, const struct conf *conf)
 			  KV("error", strerror(errno)));
 		conf_unref(conf);
 		reload_end(master, "the log cannot be opened");
-	} else if (generation_build(master, conf, &status) < 0) {
+	} else if (generation_build(master, conf, all || has_moved(&place), &status) < 0) {
 		reload_end(master, "a service cannot be started");
 	}
 }
@@ -159,5 +191,5 @@ void reload_respawn(struct master *master)
 {
 	int status;
 
-	(void)generation_build(master, conf_ref(master->current->conf), &status);
+	(void)generation_build(master, conf_ref(master->current->conf), true, &status);
 }

@@ -109,6 +109,7 @@ static struct worker new_worker(struct service_pool *pool, unsigned seat)
 	return (struct worker){
 		.pool = pool,
 		.seat = seat,
+		.generation = pool->generation->id,
 		.exit.fd = -1,
 		.ready.fd = -1,
 		.born_ms = now_ms,

@@ -33,8 +33,9 @@ struct worker {
 	struct service_pool *pool;
 	unsigned seat;
 	pid_t pid;
-	struct watch exit;  /* its pidfd */
-	struct watch ready; /* the reading end of its ready pipe, until it is READY */
+	struct watch exit;   /* its pidfd */
+	struct watch ready;  /* the reading end of its ready pipe, until it is READY */
+	unsigned generation; /* that it was started in */
 	long long born_ms;
 	uint64_t conns_max;   /* then it is to be replaced; 0: never */
 	long long expires_ms; /* likewise */
@@ -53,6 +54,7 @@ struct worker {
 struct service_pool {
 	struct generation *generation;
 	const struct conf_service *service;
+	struct service_pool *keeps; /* STARTING: of the current generation, to go on in this one */
 	struct open_listener *listener; /* NULL once retired: the listener lives on without us */
 	long long bind_since_ms;	/* STARTING: since then we try to bind */
 	bool waiting;			/* ... and have said that we wait */
