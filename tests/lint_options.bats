@@ -144,6 +144,11 @@ with_wrong() {
 	service=$("$PREFORKD" -c "$CONF" -T | keys | awk -v "key=$key" '$2 == key { print $1; exit }')
 	line="${key##*.} = \"$2\""
 	case $key in
+	global.*.*)
+		key=${key#global.}
+		echo "${key%.*} { $line } service x { handler = echo }"
+		return
+		;;
 	global.*)
 		echo "$line service x { handler = echo }"
 		return

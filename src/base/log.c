@@ -31,6 +31,11 @@ static struct {
 	unsigned long long dropped;
 } log_state = { .kind = LOG_KIND_STDERR, .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO };
 
+static struct {
+	enum log_level level;
+	void (*function)(const char *event, const struct log_field *fields);
+} listener;
+
 static const struct {
 	const char *name;
 	int priority;
@@ -56,6 +61,18 @@ struct log_field log_field_number(const char *key, long long number)
 void log_set_level(enum log_level level)
 {
 	log_state.level = level;
+}
+
+void log_listen(enum log_level level,
+		void (*function)(const char *event, const struct log_field *fields))
+{
+	listener.level = level;
+	listener.function = function;
+}
+
+const char *log_level_name(void)
+{
+	return levels[log_state.level].name;
 }
 
 bool log_level_parse(const char *name, enum log_level *level_r)
@@ -97,7 +114,7 @@ static void add_time(struct text *line)
 	text_addf(line, "time=%s.%03ldZ ", date, now.tv_nsec / 1000000);
 }
 
-static void add_fields(struct text *line, const struct log_field *fields)
+void log_add_fields(struct text *line, const struct log_field *fields)
 {
 	for (; fields->key != NULL; fields++) {
 		text_addf(line, " %s=", fields->key);
@@ -145,7 +162,7 @@ static int write_line(enum log_level level, const char *event, const struct log_
 	if (log_state.kind == LOG_KIND_STDERR || log_state.kind == LOG_KIND_FILE)
 		add_time(&line);
 	text_addf(&line, "level=%s pid=%d event=%s", levels[level].name, (int)getpid(), event);
-	add_fields(&line, fields);
+	log_add_fields(&line, fields);
 	switch (log_state.kind) {
 	case LOG_KIND_JOURNAL:
 		return log_journal_send(levels[level].priority, buf, event, fields);
@@ -160,6 +177,8 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 {
 	int saved = errno;
 
+	if (listener.function != NULL && level <= listener.level)
+		listener.function(event, fields);
 	if (level > log_state.level)
 		return;
 	if (write_line(level, event, fields) < 0)

@@ -15,6 +15,8 @@
 
 #include <stdbool.h>
 
+struct text;
+
 /* In rising order of detail. "bug" is for broken promises of our own. */
 enum log_level {
 	LOG_LEVEL_BUG,
@@ -52,6 +54,16 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 #define log_debug(event, ...) log_write(LOG_LEVEL_DEBUG, event, LOG_FIELDS(__VA_ARGS__))
 
 /*
+ * Have each event of level or above told to somebody as well, whether it is logged or
+ * not; NULL: to nobody. One at a time, in this process.
+ */
+void log_listen(enum log_level level,
+		void (*listener)(const char *event, const struct log_field *fields));
+
+/* Add " key=value" of each field, as a line of the log has it. */
+void log_add_fields(struct text *text, const struct log_field *fields);
+
+/*
  * Send lines to target: "stderr", "journal", "syslog" or the absolute path of
  * a file. "stderr" means the journal when stderr is connected to it. Returns
  * 0, or -1 with errno (of open(2), or EPERM when the file belongs to somebody
@@ -63,6 +75,9 @@ int log_open(const char *target);
 int log_reopen(void);
 
 void log_set_level(enum log_level level);
+
+/* The name of the present level. */
+const char *log_level_name(void);
 
 /* The level of a name; false if there is no such level. */
 bool log_level_parse(const char *name, enum log_level *level_r);

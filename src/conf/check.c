@@ -12,8 +12,10 @@
 #include "conf/check_handler.h"
 #include "conf/check_socket.h"
 #include "conf/compile.h"
+#include "conf/identity.h"
 #include "conf/report.h"
 #include "conf/resolve.h"
+#include "net/address.h"
 
 #define NAME_MAX_BYTES 32
 
@@ -104,6 +106,22 @@ static void check_environment(struct compile *compile, const struct conf_service
 	}
 }
 
+static void check_control(struct compile *compile)
+{
+	const char *path = conf_string(compile->conf, compile->conf->control_path);
+	struct sockaddr_storage address;
+	socklen_t length;
+
+	identity_control(compile);
+	if (path[0] == '\0' || strcmp(path, CONF_CONTROL_AUTO) == 0)
+		return;
+	if (path[0] != '/')
+		compile_error(compile, NULL, "control.path",
+			      "\"%s\" is neither " CONF_CONTROL_AUTO " nor an absolute path", path);
+	else if (address_from_path(path, &address, &length) < 0)
+		compile_error(compile, NULL, "control.path", "is longer than 107 bytes");
+}
+
 static void check_global(struct compile *compile)
 {
 	const struct conf *conf = compile->conf;
@@ -116,6 +134,7 @@ static void check_global(struct compile *compile)
 			      log);
 	if (pidfile[0] != '\0' && pidfile[0] != '/')
 		compile_error(compile, NULL, "pidfile", "must be an absolute path");
+	check_control(compile);
 	if (conf->n_services == 0)
 		report_add(compile->report, conf_list_string(conf, conf->files, 0), 0,
 			   "there is no service: write one here or in services.d/NAME.conf");

@@ -56,7 +56,8 @@ enum conf_reload { CONF_RELOAD_CHANGED, CONF_RELOAD_ALL };
 /* What is done when a service's workers fail again and again. */
 enum conf_crash { CONF_CRASH_BACKOFF, CONF_CRASH_STOP, CONF_CRASH_EXIT };
 
-#define CONF_READY_NOTIFY (-1) /* ready when it says so */
+#define CONF_READY_NOTIFY (-1)	 /* ready when it says so */
+#define CONF_CONTROL_AUTO "auto" /* where conf/runtime.h says */
 
 /* Fields marked (key) are filled through the table in conf/options.c. */
 struct conf_service {
@@ -110,10 +111,15 @@ struct conf {
 	struct conf_text warnings;     /* lines "FILE:LINE: warning: ..." */
 	struct conf_origin origin[CONF_KEYS_MAX];
 
-	struct conf_text user, group;  /* (key) */
-	long long log_level;	       /* (key) enum log_level */
-	long long reload;	       /* (key) enum conf_reload */
-	struct conf_text log, pidfile; /* (key) */
+	struct conf_text user, group;	/* (key) */
+	long long log_level;		/* (key) enum log_level */
+	long long reload;		/* (key) enum conf_reload */
+	struct conf_text log, pidfile;	/* (key) */
+	struct conf_text control_path;	/* (key) CONF_CONTROL_AUTO, or "" for none */
+	struct conf_text control_group; /* (key) */
+	long long control_mode;		/* (key) */
+
+	gid_t control_gid; /* resolved from the above; (gid_t)-1: the master's */
 };
 
 static inline const char *conf_string(const struct conf *conf, struct conf_text text)

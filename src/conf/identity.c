@@ -156,3 +156,13 @@ void identity_owner(struct compile *compile, struct conf_service *service)
 	if (group[0] != '\0' && find_group(group, &service->spec.rights.group) < 0)
 		compile_error(compile, service, "socket.group", "there is no group \"%s\"", group);
 }
+
+void identity_control(struct compile *compile)
+{
+	struct conf *conf = compile->conf;
+	const char *group = conf_string(conf, conf->control_group);
+
+	conf->control_gid = (gid_t)-1;
+	if (group[0] != '\0' && find_group(group, &conf->control_gid) < 0)
+		compile_error(compile, NULL, "control.group", "there is no group \"%s\"", group);
+}

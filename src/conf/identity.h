@@ -13,4 +13,7 @@ void identity_workers(struct compile *compile, struct conf_service *service);
 /* Fill owner and group of the path of a unix socket. */
 void identity_owner(struct compile *compile, struct conf_service *service);
 
+/* Find the group of the control socket. */
+void identity_control(struct compile *compile);
+
 #endif

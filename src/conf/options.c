@@ -65,6 +65,7 @@ static const struct triple_word scopes[] = {
 	{ NULL, 0 },
 };
 
+static const char control[] = "control";
 static const char workers[] = "workers", timeouts[] = "timeouts", run[] = "run";
 static const char sock[] = "socket", keepalive[] = "socket.keepalive";
 static const char multicast[] = "socket.multicast";
@@ -83,6 +84,9 @@ const struct option options_global[] = {
 	KEY(NULL, "log", OPTION_TEXT, GLOBAL(log), "stderr"),
 	KEY(NULL, "pidfile", OPTION_TEXT, GLOBAL(pidfile), ""),
 	KEY(NULL, "reload", OPTION_WORD, GLOBAL(reload), "changed", .words = reload_words),
+	KEY(control, "path", OPTION_TEXT, GLOBAL(control_path), CONF_CONTROL_AUTO),
+	KEY(control, "mode", OPTION_OCTAL, GLOBAL(control_mode), "0660", .max = 0777),
+	KEY(control, "group", OPTION_TEXT, GLOBAL(control_group), ""),
 	{ .name = NULL },
 };
 
@@ -224,12 +228,12 @@ static cfg_opt_t *block_table(const char *name)
 	return table.block[i];
 }
 
-/* "socket" into the service, "socket.keepalive" into the table of "socket". */
-static void append_block(const char *name, cfg_opt_t *opts)
+/* "socket" into its place, "socket.keepalive" into the table of "socket". */
+static void append_block(const char *name, cfg_opt_t *opts, cfg_opt_t *place)
 {
 	const char *dot = strchr(name, '.');
 	cfg_opt_t section = CFG_SEC(dot != NULL ? dot + 1 : name, opts, CFGF_NONE);
-	cfg_opt_t *parent = table.service;
+	cfg_opt_t *parent = place;
 
 	for (size_t i = 0; dot != NULL && table.block_name[i] != NULL; i++) {
 		size_t length = (size_t)(dot - name);
@@ -241,23 +245,29 @@ static void append_block(const char *name, cfg_opt_t *opts)
 	append(parent, section);
 }
 
+/* All rows, and then the blocks that are new with them, into the table of a place. */
+static void append_rows(const struct option *rows, cfg_opt_t *place, cfg_callback_t on_value)
+{
+	size_t first = 0;
+
+	while (table.block_name[first] != NULL)
+		first++;
+	for (const struct option *row = rows; row->name != NULL; row++)
+		append(row->block != NULL ? block_table(row->block) : place,
+		       value_opt(row, on_value));
+	for (size_t i = first; table.block_name[i] != NULL; i++)
+		append_block(table.block_name[i], table.block[i], place);
+}
+
 cfg_opt_t *options_table(cfg_callback_t on_value)
 {
-	const struct option *row;
 	cfg_opt_t service =
 		CFG_SEC("service", table.service, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
 
 	if (table.global[0].name != NULL)
 		return table.global;
-	for (row = options_service; row->name != NULL; row++) {
-		cfg_opt_t *opts = row->block != NULL ? block_table(row->block) : table.service;
-
-		append(opts, value_opt(row, on_value));
-	}
-	for (size_t i = 0; table.block_name[i] != NULL; i++)
-		append_block(table.block_name[i], table.block[i]);
-	for (row = options_global; row->name != NULL; row++)
-		append(table.global, value_opt(row, on_value));
+	append_rows(options_service, table.service, on_value);
+	append_rows(options_global, table.global, on_value);
 	append(table.global, service);
 	return table.global;
 }
@@ -265,6 +275,15 @@ cfg_opt_t *options_table(cfg_callback_t on_value)
 static bool same_block(const char *a, const char *b)
 {
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+bool options_is_global(const char *block)
+{
+	for (const struct option *row = options_global; row->name != NULL; row++) {
+		if (same_block(row->block, block))
+			return true;
+	}
+	return false;
 }
 
 size_t options_index(const struct option *rows, const char *block, const char *name)

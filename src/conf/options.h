@@ -9,6 +9,7 @@
 #define PREFORKD_CONF_OPTIONS_H
 
 #include <confuse.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define OPTION_PER_WORKER 2 /* of reuse_port */
@@ -80,6 +81,9 @@ const char *options_refusal(const struct option *option, const struct conf_servi
 
 /* The whole name of a service's block ("socket.keepalive") by its last word; else as it is. */
 const char *options_block(const char *name);
+
+/* True of a block that stands beside the services, not in one. */
+bool options_is_global(const char *block);
 
 /* Index of the row with this block and name (NULL: none) among rows; it must be there. */
 size_t options_index(const struct option *rows, const char *block, const char *name);

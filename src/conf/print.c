@@ -9,6 +9,14 @@
 #include "conf/value.h"
 
 #define VALUE_COLUMN 48 /* where the comments begin */
+#define DEPTH_MAX 3
+
+static const char *tabs(size_t n)
+{
+	static const char all[] = "\t\t\t";
+
+	return all + DEPTH_MAX - n;
+}
 
 static void print_field(const struct conf *conf, const struct option *option, const void *field,
 			FILE *out)
@@ -51,7 +59,7 @@ static void print_key(const struct conf *conf, const struct option *option, cons
 }
 
 /* "" to "socket" to "socket.keepalive" and back: close what we leave, open what we enter. */
-static void change_block(char *now, const char *next, FILE *out)
+static void change_block(char *now, const char *next, size_t indent, FILE *out)
 {
 	size_t length = strlen(now);
 
@@ -59,7 +67,7 @@ static void change_block(char *now, const char *next, FILE *out)
 	       (strncmp(now, next, length) != 0 || strchr(".", next[length]) == NULL)) {
 		char *dot = strrchr(now, '.');
 
-		fprintf(out, "%s}\n", dot != NULL ? "\t\t" : "\t");
+		fprintf(out, "%s}\n", tabs(indent + (dot != NULL)));
 		length = dot != NULL ? (size_t)(dot - now) : 0;
 		now[length] = '\0';
 	}
@@ -67,7 +75,7 @@ static void change_block(char *now, const char *next, FILE *out)
 		const char *name = next + length + (length > 0);
 		size_t size = strcspn(name, ".");
 
-		fprintf(out, "%s%.*s {\n", length > 0 ? "\t\t" : "\t", (int)size, name);
+		fprintf(out, "%s%.*s {\n", tabs(indent + (length > 0)), (int)size, name);
 		length = (size_t)(name - next) + size;
 		memcpy(now, next, length);
 		now[length] = '\0';
@@ -92,36 +100,41 @@ static void print_pairs(const struct conf *conf, const struct option *option,
 	fputs(list->count > 0 ? "\t}\n" : "", out);
 }
 
-static void print_service(const struct conf *conf, const struct conf_service *service, FILE *out)
+/* The rows of a service, or of the top level, where service is NULL. */
+static void print_rows(const struct conf *conf, const struct conf_service *service,
+		       const struct option *rows, FILE *out)
 {
-	static const char *const indents[] = { "\t", "\t\t", "\t\t\t" };
+	const void *base = service != NULL ? (const void *)service : conf;
+	const struct conf_origin *origin = service != NULL ? service->origin : conf->origin;
+	size_t indent = service != NULL;
 	char now[64] = "";
 
-	fprintf(out, "\nservice %s {\n", conf_string(conf, service->name));
-	for (size_t i = 0; options_service[i].name != NULL; i++) {
-		const struct option *option = &options_service[i];
+	for (size_t i = 0; rows[i].name != NULL; i++) {
+		const struct option *option = &rows[i];
 		const char *block = option->block != NULL ? option->block : "";
 		size_t depth = block[0] != '\0' ? 1 + (strchr(block, '.') != NULL) : 0;
 
-		if (options_refusal(option, service) != NULL)
+		if (service != NULL && options_refusal(option, service) != NULL)
 			continue;
-		change_block(now, block, out);
-		if (option->kind == OPTION_PAIRS) {
+		change_block(now, block, indent, out);
+		if (option->kind == OPTION_PAIRS)
 			print_pairs(conf, option,
-				    (const void *)((const char *)service + option->field),
-				    service->origin[i], out);
-			continue;
-		}
-		print_key(conf, option, service, service->origin[i], indents[depth], out);
+				    (const void *)((const char *)base + option->field), origin[i],
+				    out);
+		else
+			print_key(conf, option, base, origin[i], tabs(indent + depth), out);
 	}
-	change_block(now, "", out);
-	fputs("}\n", out);
+	change_block(now, "", indent, out);
 }
 
 void conf_print(const struct conf *conf, FILE *out)
 {
-	for (size_t i = 0; options_global[i].name != NULL; i++)
-		print_key(conf, &options_global[i], conf, conf->origin[i], "", out);
-	for (unsigned i = 0; i < conf->n_services; i++)
-		print_service(conf, conf_service(conf, i), out);
+	print_rows(conf, NULL, options_global, out);
+	for (unsigned i = 0; i < conf->n_services; i++) {
+		const struct conf_service *service = conf_service(conf, i);
+
+		fprintf(out, "\nservice %s {\n", conf_string(conf, service->name));
+		print_rows(conf, service, options_service, out);
+		fputs("}\n", out);
+	}
 }

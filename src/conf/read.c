@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "conf/compile.h"
 #include "conf/options.h"
 #include "conf/report.h"
 #include "conf/scan.h"
@@ -101,7 +102,13 @@ static void add_scope(cfg_t *cfg, struct text *message)
 {
 	unsigned n = cfg_size(reader.cfg, "service");
 
-	if (cfg == reader.cfg || n == 0)
+	if (cfg == reader.cfg)
+		return;
+	if (options_is_global(cfg->name) && cfg == cfg_getsec(reader.cfg, cfg->name)) {
+		text_addf(message, "%s: ", cfg->name);
+		return;
+	}
+	if (n == 0)
 		return;
 	text_addf(message,
 		  "service \"%s\": ", cfg_title(cfg_getnsec(reader.cfg, "service", n - 1)));
@@ -206,6 +213,35 @@ static void collect_services(cfg_t *cfg, const struct scan *scan, struct read_re
 	}
 }
 
+/* libconfuse separates blocks by |, where we have a dot. */
+static cfg_opt_t *find_opt(const struct read_scope *scope, const struct option *option)
+{
+	char path[64];
+
+	if (option->block == NULL)
+		return cfg_getopt(scope->cfg, option->name);
+	snprintf(path, sizeof(path), "%s|%s", option->block, option->name);
+	for (char *dot = strchr(path, '.'); dot != NULL; dot = strchr(dot, '.'))
+		*dot = '|';
+	return cfg_getopt(scope->cfg, path);
+}
+
+/* Here stand services only. */
+static void refuse_global_keys(cfg_t *cfg)
+{
+	const struct read_scope scope = { .cfg = cfg };
+	char key[64];
+
+	for (const struct option *row = options_global; row->name != NULL; row++) {
+		int place = find_value(find_opt(&scope, row));
+
+		if (place >= 0)
+			report_add(reader.report, reader.path, reader.values[place].line,
+				   "%s belongs into the main file (here stand services only)",
+				   compile_key(row, key, sizeof(key)));
+	}
+}
+
 static void read_one(char *path, struct report *report, struct read_result *result)
 {
 	static struct scan scan;
@@ -235,15 +271,8 @@ static void read_one(char *path, struct report *report, struct read_result *resu
 	if (cfg_parse_buf(cfg, text) != CFG_SUCCESS)
 		return;
 	collect_services(cfg, &scan, result);
-	for (const struct option *row = options_global; reader.file > 0 && row->name != NULL;
-	     row++) {
-		int place = find_value(cfg_getopt(cfg, row->name));
-
-		if (place >= 0)
-			report_add(report, path, reader.values[place].line,
-				   "%s belongs into the main file (here stand services only)",
-				   row->name);
-	}
+	if (reader.file > 0)
+		refuse_global_keys(cfg);
 }
 
 static int is_service_file(const struct dirent *entry)
@@ -292,19 +321,6 @@ int read_config(const char *path, struct report *report, struct read_result *res
 		return EX_NOINPUT;
 	read_services_d(path, report, result_r);
 	return report->errors == 0 ? 0 : EX_CONFIG;
-}
-
-/* libconfuse separates blocks by |, where we have a dot. */
-static cfg_opt_t *find_opt(const struct read_scope *scope, const struct option *option)
-{
-	char path[64];
-
-	if (option->block == NULL)
-		return cfg_getopt(scope->cfg, option->name);
-	snprintf(path, sizeof(path), "%s|%s", option->block, option->name);
-	for (char *dot = strchr(path, '.'); dot != NULL; dot = strchr(dot, '.'))
-		*dot = '|';
-	return cfg_getopt(scope->cfg, path);
 }
 
 bool read_pair(const struct read_scope *scope, const struct option *option, unsigned index,

@@ -16,7 +16,9 @@ void repeat_start(struct repeat *repeat, const char *file, struct report *report
 void repeat_word(struct repeat *repeat, const char *start, size_t length, unsigned line)
 {
 	repeat->before = repeat->last;
+	repeat->before_is_value = repeat->last_is_value;
 	repeat->last = (struct repeat_word){ start, length, line };
+	repeat->last_is_value = repeat->after_equals;
 	repeat->after_equals = false;
 }
 
@@ -25,10 +27,10 @@ static void add_place(const struct repeat *repeat, char *buf, size_t size)
 {
 	struct text place = text_start(buf, size);
 
-	if (repeat->depth > 0)
+	if (repeat->title.length > 0)
 		text_addf(&place, "service \"%.*s\": ", (int)repeat->title.length,
 			  repeat->title.start);
-	for (unsigned i = 1; i < repeat->depth && i < REPEAT_DEPTH_MAX; i++)
+	for (unsigned i = repeat->title.length > 0; i < repeat->depth && i < REPEAT_DEPTH_MAX; i++)
 		text_addf(&place, "%.*s.", (int)repeat->level[i].name.length,
 			  repeat->level[i].name.start);
 }
@@ -80,11 +82,23 @@ void repeat_equals(struct repeat *repeat)
 	repeat->after_equals = true;
 }
 
-void repeat_open(struct repeat *repeat)
+/* "service NAME {", where service is no value that stands before a block NAME */
+static bool is_title(const struct repeat *repeat)
+{
+	static const char service[] = "service";
+
+	return repeat->before.length == strlen(service) && !repeat->before_is_value &&
+	       memcmp(repeat->before.start, service, strlen(service)) == 0;
+}
+
+bool repeat_open(struct repeat *repeat)
 {
 	unsigned depth = repeat->depth;
+	bool service = depth == 0 && is_title(repeat);
 
-	if (depth == 0) {
+	if (depth == 0)
+		repeat->title = (struct repeat_word){ 0 };
+	if (service) {
 		repeat->title = repeat->last;
 		note(repeat, TITLES, repeat->title);
 	} else if (!repeat->after_equals && depth < REPEAT_DEPTH_MAX) {
@@ -96,11 +110,14 @@ void repeat_open(struct repeat *repeat)
 	}
 	repeat->depth++;
 	repeat->after_equals = false;
+	return service;
 }
 
 void repeat_close(struct repeat *repeat)
 {
 	if (repeat->depth > 0)
 		repeat->depth--;
+	if (repeat->depth == 0)
+		repeat->title = (struct repeat_word){ 0 };
 	repeat->last = (struct repeat_word){ 0 };
 }

@@ -27,8 +27,8 @@ struct repeat {
 	const char *file;
 	struct report *report;
 	struct repeat_word last, before; /* the last two words */
-	bool after_equals;
-	struct repeat_word title; /* of the service in hand */
+	bool after_equals, last_is_value, before_is_value;
+	struct repeat_word title; /* of the service in hand; not in another block */
 	unsigned depth, n_blocks;
 	struct {
 		unsigned block; /* its number; equal keys of one block are repeated */
@@ -47,7 +47,7 @@ void repeat_start(struct repeat *repeat, const char *file, struct report *report
 /* What the scanner meets, in its order. */
 void repeat_word(struct repeat *repeat, const char *start, size_t length, unsigned line);
 void repeat_equals(struct repeat *repeat);
-void repeat_open(struct repeat *repeat);
+bool repeat_open(struct repeat *repeat); /* true: a service begins */
 void repeat_close(struct repeat *repeat);
 
 #endif

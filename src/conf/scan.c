@@ -137,12 +137,13 @@ static void skip_string(struct scanner *s)
 
 static void open_brace(struct scanner *s)
 {
-	if (s->depth == 0 && s->scan->n_blocks < SCAN_BLOCKS_MAX)
+	bool service = repeat_open(s->repeat);
+
+	if (service && s->scan->n_blocks < SCAN_BLOCKS_MAX)
 		s->scan->block_line[s->scan->n_blocks++] = s->line;
 	if (s->depth < DEPTH_MAX)
 		s->open_line[s->depth] = s->line;
 	s->depth++;
-	repeat_open(s->repeat);
 }
 
 static void close_brace(struct scanner *s)

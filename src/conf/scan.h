@@ -17,7 +17,7 @@ struct report;
 
 struct scan {
 	unsigned n_blocks;
-	unsigned block_line[SCAN_BLOCKS_MAX]; /* of each top-level `{`, in order */
+	unsigned block_line[SCAN_BLOCKS_MAX]; /* of the `{` of each service, in order */
 };
 
 /*

@@ -207,6 +207,7 @@ int generation_build(struct master *master, const struct conf *conf, bool all, i
 		return -1;
 	}
 	generation->master = master;
+	generation->born_ms = clock_now_ms();
 	generation->conf = conf;
 	if (build_pools(generation, all, status_r) < 0 ||
 	    generation_bind(generation, clock_now_ms(), status_r) < 0) {

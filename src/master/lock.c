@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,23 +12,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-
-#define PATH_SIZE 4096
-
-/* Where locks live: a directory of our own that others cannot write to. */
-static void runtime_directory(char path[PATH_SIZE])
-{
-	const char *runtime = getenv("RUNTIME_DIRECTORY"), *xdg = getenv("XDG_RUNTIME_DIR");
-
-	if (geteuid() == 0)
-		snprintf(path, PATH_SIZE, "%s/preforkd", RUNSTATEDIR);
-	else if (runtime != NULL && runtime[0] == '/')
-		snprintf(path, PATH_SIZE, "%.*s", (int)strcspn(runtime, ":"), runtime);
-	else if (xdg != NULL && xdg[0] == '/')
-		snprintf(path, PATH_SIZE, "%s/preforkd", xdg);
-	else
-		snprintf(path, PATH_SIZE, "/tmp/preforkd-%u", (unsigned)geteuid());
-}
+#include "conf/runtime.h"
 
 /* The same file by name and by descriptor: nobody replaced it while we waited for the lock. */
 static int is_still_there(int fd, const char *path)
@@ -77,6 +60,13 @@ static int write_pid(int fd)
 	return fd_write_all(fd, pid, strlen(pid));
 }
 
+int lock_note(int fd, const char *text)
+{
+	const char *line = text[0] != '\0' ? text : "-";
+
+	return fd_write_all(fd, line, strlen(line)) < 0 ? -1 : fd_write_all(fd, "\n", 1);
+}
+
 static long read_pid(const char *path)
 {
 	char pid[32] = "";
@@ -111,20 +101,9 @@ static int lock_file(const char *path, const char *event, const char *held, bool
 	return -1;
 }
 
-/* FNV-1a: a short name for a path; the file's own name stands beside it for people. */
-static uint64_t hash(const char *string)
-{
-	uint64_t h = 14695981039346656037u;
-
-	for (; *string != '\0'; string++)
-		h = (h ^ (unsigned char)*string) * 1099511628211u;
-	return h;
-}
-
 int lock_config(const char *config_path, bool *heir_r, int *status_r)
 {
-	char directory[PATH_SIZE], path[PATH_SIZE + 300];
-	const char *name = strrchr(config_path, '/') + 1;
+	char directory[RUNTIME_PATH_MAX], path[RUNTIME_PATH_MAX + 300];
 	struct stat st;
 
 	runtime_directory(directory);
@@ -142,8 +121,7 @@ int lock_config(const char *config_path, bool *heir_r, int *status_r)
 		*status_r = EX_CANTCREAT;
 		return -1;
 	}
-	snprintf(path, sizeof(path), "%s/%.200s-%016llx.lock", directory, name,
-		 (unsigned long long)hash(config_path));
+	runtime_lock(directory, config_path, path, sizeof(path));
 	return lock_file(path, "lock_failed", "another preforkd runs with this config", heir_r,
 			 status_r);
 }
@@ -158,7 +136,7 @@ int lock_pidfile(const char *path, int *status_r)
 
 void lock_release(int *fd)
 {
-	char link[64], path[PATH_SIZE];
+	char link[64], path[RUNTIME_PATH_MAX];
 	ssize_t n;
 
 	if (*fd < 0)

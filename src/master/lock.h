@@ -16,6 +16,12 @@
  */
 int lock_config(const char *config_path, bool *heir_r, int *status_r);
 
+/*
+ * Say in the file of lock_config() where the control socket is, "" for nowhere:
+ * its second line, where preforkctl looks. Returns 0, or -1 with errno.
+ */
+int lock_note(int fd, const char *text);
+
 /* Create, lock and fill a pid file. Returns as lock_config() does. */
 int lock_pidfile(const char *path, int *status_r);
 

@@ -7,9 +7,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "master/account.h"
+#include "master/control.h"
 #include "master/generation.h"
 #include "master/listeners.h"
 #include "master/lock.h"
@@ -80,6 +82,7 @@ static void clean_up(struct master *master)
 		master->retired = left->next;
 		generation_free(left);
 	}
+	control_free(master);
 	loop_free(master);
 	postmortem_free(master);
 	lock_release(&master->pidfile_fd);
@@ -89,7 +92,8 @@ static void clean_up(struct master *master)
 /*
  * The order: the log first, since the rest speaks through it; then the locks,
  * so that a second master touches nothing; then the loop, which blocks the
- * signals before anything is forked; then listeners and workers.
+ * signals before anything is forked; then the control socket, the listeners and the
+ * workers.
  */
 int master_run(const struct master_options *options, const struct conf *conf)
 {
@@ -98,6 +102,7 @@ int master_run(const struct master_options *options, const struct conf *conf)
 		.pidfile_option = options->pidfile,
 		.level_option = options->log_level,
 		.daemon_fd = options->daemon_fd,
+		.born_ms = clock_now_ms(),
 		.messages_fd = -1,
 		.lock_fd = -1,
 		.pidfile_fd = -1,
@@ -110,7 +115,7 @@ int master_run(const struct master_options *options, const struct conf *conf)
 	(void)orphans_setup(); /* fails on no kernel that has pidfds */
 	postmortem_setup(&master);
 	if (setup_log(&master, conf) < 0 || setup_locks(&master, conf) < 0 ||
-	    setup_loop(&master) < 0) {
+	    setup_loop(&master) < 0 || control_setup(&master, conf, &master.exit_status) < 0) {
 		conf_unref(conf);
 		status = master.exit_status;
 	} else if (generation_build(&master, conf, true, &status) == 0) {

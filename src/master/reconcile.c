@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "master/account.h"
+#include "master/control.h"
 #include "master/generation.h"
 #include "master/listeners.h"
 #include "master/look.h"
@@ -311,4 +312,5 @@ void reconcile(struct master *master)
 	wake_at(&round, master->stop_deadline_ms);
 	loop_wake_at(master, round.wake_ms);
 	notify_status(master);
+	control_settle(master);
 }

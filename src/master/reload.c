@@ -4,14 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "master/control.h"
 #include "master/generation.h"
 #include "master/notify.h"
 #include "master/state.h"
+
+#define CONFIG_ERRORS "the config has errors"
 
 static void log_errors(const char *errors)
 {
@@ -45,11 +49,56 @@ int reload_apply_log(const struct master *master, const struct conf *conf)
 	return 0;
 }
 
+/* The one reload's whose lines they are; the log knows no master. */
+static struct verdict *collecting;
+
+/* An error of the config as it is, anything else with its name. */
+static void collect(const char *event, const struct log_field *fields)
+{
+	struct verdict *verdict = collecting;
+	size_t length = strlen(verdict->problems);
+	struct text text = { verdict->problems, sizeof(verdict->problems) - 1, length };
+
+	if (strncmp(event, "config_", strlen("config_")) == 0) {
+		text_add(&text, fields->text);
+	} else {
+		text_add(&text, event);
+		log_add_fields(&text, fields);
+	}
+	/* there is room: text_add() stops one byte earlier */
+	strcat(verdict->problems, "\n");
+}
+
+static void begin_verdict(struct master *master)
+{
+	control_settle(master); /* whoever waits for the one before */
+	master->reloads++;
+	collecting = &master->verdict;
+	collecting->problems[0] = '\0';
+	log_listen(LOG_LEVEL_WARNING, collect);
+}
+
+static void end_verdict(struct master *master, const char *why)
+{
+	struct verdict *verdict = &master->verdict;
+	struct text text = text_start(verdict->why, sizeof(verdict->why));
+
+	log_listen(LOG_LEVEL_WARNING, NULL);
+	text_add(&text, why != NULL ? why : "");
+	verdict->number = master->reloads;
+	verdict->status = why == NULL ? EX_OK : EX_UNAVAILABLE;
+	if (why != NULL && strcmp(why, CONFIG_ERRORS) == 0)
+		verdict->status = EX_CONFIG;
+	verdict->generation = master->current->id;
+	verdict->ended_ms = clock_now_ms();
+}
+
 void reload_end(struct master *master, const char *why)
 {
 	if (!master->reloading)
 		return;
 	master->reloading = false;
+	end_verdict(master, why);
 	if (why == NULL) {
 		log_notice("reload_done", KV("generation", master->current->id));
 	} else {
@@ -120,7 +169,7 @@ static void on_loaded(struct master *master)
 		/* out of time, and reported as such already; or the master stops */
 	} else if (result.conf == NULL) {
 		log_errors(result.errors != NULL ? result.errors : "out of memory");
-		reload_end(master, "the config has errors");
+		reload_end(master, CONFIG_ERRORS);
 	} else {
 		build(master, conf_ref(result.conf));
 	}
@@ -158,6 +207,7 @@ void reload_begin(struct master *master)
 	int r;
 
 	master->reloading = true;
+	begin_verdict(master);
 	notify_reloading();
 	log_notice("reload_started", KV("config", master->config_path));
 	if (conf_load_start(master->config_path, true, &master->load) < 0) {

@@ -88,6 +88,7 @@ struct service_pool {
 struct generation {
 	struct master *master;
 	unsigned id;
+	long long born_ms;
 	const struct conf *conf;
 	struct service_pool *pools;
 	unsigned n_pools;
@@ -105,6 +106,16 @@ struct account {
 	struct account *next;
 };
 
+/* What came of the last reload. */
+struct verdict {
+	unsigned number; /* it was the nth; 0: there was none */
+	int status;	 /* 0: it was done; else one of sysexits.h */
+	unsigned generation;
+	long long ended_ms;
+	char why[128];	     /* "" when it was done */
+	char problems[8192]; /* lines: warnings, errors, what else was logged of that level */
+};
+
 enum master_stop { STOP_NOT, STOP_GRACEFUL, STOP_NOW };
 
 struct master {
@@ -114,6 +125,7 @@ struct master {
 	int level_option;	    /* -l, or -1 */
 	int daemon_fd;		    /* -D: who waits for READY; -1 without */
 	bool daemon_gone;	    /* -D: stderr is gone */
+	long long born_ms;
 
 	/* the world */
 	sd_event *event;
@@ -132,6 +144,7 @@ struct master {
 	bool heir;	  /* the master before us was killed: its workers may still be leaving */
 	int lock_fd;
 	int pidfile_fd;
+	struct control *control; /* NULL: there is no control socket */
 
 	struct postmortem *postmortems; /* a ring; see postmortem.h */
 	unsigned n_postmortems;		/* that there ever were */
@@ -144,6 +157,8 @@ struct master {
 
 	/* a reload on its way */
 	bool reloading;
+	unsigned reloads; /* begun */
+	struct verdict verdict;
 	struct conf_load load;
 	sd_event_source *load_exit, *load_timer;
 

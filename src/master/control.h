@@ -1,0 +1,57 @@
+/*
+ * control.h - the control socket: how preforkctl asks the master, and tells it.
+ *
+ * A stream socket of family unix. One request a connection, one line of words; the
+ * answer comes back, then the master closes:
+ *
+ *	status hello\n
+ *	                    ok\n
+ *	                    service name="hello" workers=4 busy=0 ...\n
+ *	                    end\n
+ *
+ * or "error STATUS TEXT\n", with an exit status of sysexits.h. The end line says
+ * that nothing is missing. A text is always quoted, a number never (control_reply.h).
+ *
+ * Nothing here waits for a client: each has a short time for its line and for
+ * taking the answer, and there are few at a time. Commands read what the master
+ * knows, or write wishes down in struct master, which reconcile() obeys.
+ *
+ *	control.c           the listener, who may come in, who has to go
+ *	control_client.c    one client: its line, its answer, its time
+ *	control_command.c   the words of the line, and who may say them
+ *	control_status.c    what the master knows
+ */
+#ifndef PREFORKD_MASTER_CONTROL_H
+#define PREFORKD_MASTER_CONTROL_H
+
+#include <systemd/sd-event.h>
+
+#include "net/unixpath.h"
+
+struct conf;
+struct control_client;
+struct master;
+
+struct control {
+	struct master *master;
+	char *path;
+	gid_t group; /* its members may do what root may; (gid_t)-1: nobody else may */
+	struct unixpath_node node;
+	sd_event_source *accept, *pause;
+	struct control_client *clients; /* the newest first */
+	unsigned n_clients;
+};
+
+/*
+ * Make the control socket that the conf asks for, and note it in the lock file.
+ * Returns 0, also where it does without one; or -1 after a line in the log, with an
+ * exit status in *status_r.
+ */
+int control_setup(struct master *master, const struct conf *conf, int *status_r);
+
+/* Answer the clients that wait for a reload that has ended; part of each round. */
+void control_settle(struct master *master);
+
+void control_free(struct master *master);
+
+#endif
