@@ -163,8 +163,8 @@ options_in_help() {
 
 @test "the commands of preforkctl(1) are those of preforkctl -h" {
 	diff -u --label preforkctl.1 --label 'preforkctl -h' \
-		<(section COMMANDS "$MAN_CTL" | sed -En 's/^\.It Cm ([a-z]+).*/\1/p' | sort) \
-		<("$PREFORKCTL" -h | sed -n '/^commands:/I,/^$/s/^ \{1,\}\([a-z]\{1,\}\) .*/\1/p' | sort)
+		<(section COMMANDS "$MAN_CTL" | sed -En 's/^\.It Cm ([a-z-]+).*/\1/p' | sort) \
+		<("$PREFORKCTL" -h | sed -n '/^commands:/I,/^$/s/^ \{1,\}\([a-z-]\{1,\}\) .*/\1/p' | sort)
 }
 
 @test "preforkd(8) names the sections of -m" {

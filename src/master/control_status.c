@@ -147,7 +147,7 @@ static void tell_generation(struct control_call *call, struct service_pool *pool
 	struct control_reply *reply = &call->reply;
 	struct view view = control_view_pool(pool);
 
-	if (pool->generation == call->master->current)
+	if (pool->generation == call->master->current || view.workers == 0)
 		return;
 	control_reply_record(reply, "generation");
 	control_reply_number(reply, "generation", pool->generation->id);
@@ -238,7 +238,7 @@ static void complain(struct control_call *call, const char *text)
 {
 	/* the first one makes it an error */
 	if (call->ticket++ == 0)
-		control_reply_error(&call->reply, UNHEALTHY, "%s", text);
+		control_reply_error(&call->reply, UNHEALTHY, "not healthy");
 	control_reply_record(&call->reply, "line");
 	control_reply_text(&call->reply, "text", text);
 }
