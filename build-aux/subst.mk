@@ -1,6 +1,7 @@
 # Included by the Makefile.am files that make a file from FILE.in: the names are those of configure, filled in by make,
 # so that "make prefix=..." holds.
 SUBST = $(SED) \
+	-e 's|@bindir[@]|$(bindir)|g' \
 	-e 's|@sbindir[@]|$(sbindir)|g' \
 	-e 's|@sysconfdir[@]|$(sysconfdir)|g' \
 	-e 's|@localstatedir[@]|$(localstatedir)|g' \

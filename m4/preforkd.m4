@@ -158,6 +158,15 @@ AS_IF([test "$$1" = no], [$1=])
 AC_SUBST([$1])
 ])
 
+# PREFORKD_BASH_COMPLETION_DIR: --with-bashcompletiondir=DIR. bash-completion looks below every data directory of the
+# system, /usr/local/share among them, so it need not be asked.
+AC_DEFUN([PREFORKD_BASH_COMPLETION_DIR], [
+AC_ARG_WITH([bashcompletiondir], [AS_HELP_STRING([--with-bashcompletiondir=DIR], [directory of completions for bash])],
+	[bashcompletiondir=$withval], [bashcompletiondir='${datadir}/bash-completion/completions'])
+AS_IF([test "$bashcompletiondir" = no], [bashcompletiondir=])
+AC_SUBST([bashcompletiondir])
+])
+
 # PREFORKD_SUMMARY: what was decided, after AC_OUTPUT.
 AC_DEFUN([PREFORKD_SUMMARY], [
 preforkd_expand() {
@@ -177,6 +186,7 @@ $PACKAGE_NAME $PACKAGE_VERSION is configured:
   config       `preforkd_expand "$sysconfdir/preforkd"`
   runtime      `preforkd_expand "$runstatedir/preforkd"`
   modules      `preforkd_expand "$moduledir"`
+  completion   `preforkd_expand "$bashcompletiondir"`
   man pages    `preforkd_expand "$mandir"`
   units        `preforkd_expand "$systemdsystemunitdir"`
   sysusers.d   `preforkd_expand "$sysusersdir"`
