@@ -7,6 +7,7 @@ load lib/daemon
 
 setup() {
 	daemon_setup
+	RELOAD=
 	unset PREFORKD_TEST_UNSET
 	shopt -s extglob
 }
