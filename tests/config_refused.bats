@@ -7,7 +7,7 @@ load lib/daemon
 
 setup() {
 	daemon_setup
-	RELOAD=
+	export RELOAD=
 	unset PREFORKD_TEST_UNSET
 	shopt -s extglob
 }

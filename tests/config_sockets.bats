@@ -8,7 +8,7 @@ load lib/daemon
 
 setup() {
 	daemon_setup
-	RELOAD=
+	export RELOAD=
 	shopt -s extglob
 	N_CASES=0
 	FAILED_CASES=0

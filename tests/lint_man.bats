@@ -15,7 +15,7 @@ PREFORKCTL=${PREFORKCTL:-${PREFORKD%/*}/preforkctl}
 
 setup() {
 	daemon_setup
-	RELOAD=
+	export RELOAD=
 }
 
 # block N: the Nth ".Bd -literal" of the section EXAMPLES of preforkd.conf(5), as mandoc(1) would show it

@@ -33,7 +33,7 @@ service() {
 setup() {
 	local name
 	daemon_setup
-	RELOAD=
+	export RELOAD=
 	TABLES=$BATS_TEST_TMPDIR
 	for name in ip ip6 udp path path-dgram vsock tipc program stays; do
 		service "$name"

@@ -17,7 +17,8 @@ struct master;
 /*
  * Make master->starting from a conf, and take the conf over in any case. all: there
  * will be new workers everywhere; else the pools of services that are the same as
- * in the current generation go on in this one, when it is committed. Returns 0, or -1 after lines in the log, with an exit status in *status_r.
+ * in the current generation go on in this one, when it is committed. Returns 0, or
+ * -1 after lines in the log, with an exit status in *status_r.
  */
 int generation_build(struct master *master, const struct conf *conf, bool all, int *status_r);
 
