@@ -1302,10 +1302,12 @@ refused() {
 	printf '#!/no/such/shell -e\n' >lost
 	printf '#! %s/plain\n' "$DIR" >dull
 	printf '#!%s/suid\n' "$DIR" >raised
-	chmod 755 lost dull raised
+	# a program for another C library
+	sed 's/ld-linux/ld-lacks/' /bin/cat >alien
+	chmod 755 lost dull raised alien
 	ln -s nowhere dangling
 	ln -s open link
-	refused 24 <<-'END'
+	refused 25 <<-'END'
 		handler = exec~command: is required by handler exec
 		handler = exec command = {}~command: is required by handler exec
 		handler = exec command = {""}~command: "": must begin with an absolute path
@@ -1324,6 +1326,7 @@ refused() {
 		handler = exec command = {"@/sgid"}~command: @/sgid: is setuid or setgid
 		handler = exec command = {"@/lost"}~command: @/lost: its interpreter /no/such/shell: No such file
 		handler = exec command = {"@/dull"}~command: @/dull: its interpreter @/plain: cannot be executed
+		handler = exec command = {"@/alien"}~command: @/alien: its interpreter /lib
 		handler = exec command = {"@/raised"}~command: @/raised: its interpreter @/suid: is setuid
 		handler = exec command = {"@/good", "%{nothing}"}~command: %{nothing} is no word that it knows; they are: remote_addr
 		handler = exec command = {"@/good", "a", "%{service}%{}"}~command: %{} is no word
@@ -1331,6 +1334,17 @@ refused() {
 		handler = exec command = {"@/good"} run { pass_environment = {"A=B"} }~run.pass_environment: "A=B" is no name
 		handler = exec command = {"@/good"} run { pass_environment = {""} }~run.pass_environment: "" is no name
 	END
+}
+
+@test "-t warns of a file that the kernel may not know how to run" {
+	echo 'echo hello' >"$DIR/a"
+	chmod 755 "$DIR/a"
+	service a | write_config
+	run -0 "$PREFORKD" -c "$CONF" -t
+	[[ $output == *"command: $DIR/a: is neither an ELF program nor a script that begins with #!"* ]]
+	cp /bin/cat "$DIR/a"
+	run -0 "$PREFORKD" -c "$CONF" -t
+	[ "${#lines[@]}" -eq 1 ]
 }
 
 @test "-t refuses the keys of programs where there is no program" {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,29 +78,65 @@ static const char *find_fault(const struct conf *conf, const struct conf_service
 	return NULL;
 }
 
-/* The interpreter of a script into buf; false if it is none. */
-static bool find_interpreter(const char *path, char buf[SCRIPT_LINE_MAX])
+/* What loads an ELF program into buf, which is left empty if it needs nothing. */
+static void find_loader(int fd, const ElfW(Ehdr) * head, char buf[SCRIPT_LINE_MAX])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	char line[SCRIPT_LINE_MAX] = "";
-	ssize_t n = fd >= 0 ? read(fd, line, sizeof(line) - 1) : -1;
+	for (unsigned i = 0; i < head->e_phnum; i++) {
+		off_t at = (off_t)(head->e_phoff + (size_t)i * head->e_phentsize);
+		ElfW(Phdr) part;
 
-	if (fd >= 0)
-		close(fd);
-	return n > 2 && sscanf(line, "#! %255s", buf) == 1 && line[0] == '#' && line[1] == '!';
+		if (pread(fd, &part, sizeof(part), at) != (ssize_t)sizeof(part))
+			return;
+		if (part.p_type == PT_INTERP && part.p_filesz < SCRIPT_LINE_MAX &&
+		    pread(fd, buf, part.p_filesz, (off_t)part.p_offset) > 0)
+			return;
+	}
+}
+
+/*
+ * What the kernel runs such a file with into buf, which stays empty if nothing. false:
+ * it is neither an ELF program nor a script.
+ */
+static bool find_interpreter(int fd, char buf[SCRIPT_LINE_MAX])
+{
+	union {
+		ElfW(Ehdr) elf;
+		char text[SCRIPT_LINE_MAX];
+	} head = { .text = "" };
+	ssize_t n = read(fd, &head, sizeof(head) - 1);
+
+	if (n >= (ssize_t)sizeof(head.elf) && memcmp(head.elf.e_ident, ELFMAG, SELFMAG) == 0) {
+		/* of another machine only that knows */
+		if (head.elf.e_ident[EI_CLASS] == (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32))
+			find_loader(fd, &head.elf, buf);
+		return true;
+	}
+	return n > 2 && head.text[0] == '#' && head.text[1] == '!' &&
+	       sscanf(head.text + 2, " %255s", buf) == 1;
 }
 
 static void check_file(struct compile *compile, const struct conf_service *service,
 		       const char *path)
 {
-	char interpreter[SCRIPT_LINE_MAX];
+	char interpreter[SCRIPT_LINE_MAX] = "";
 	const char *fault = find_fault(compile->conf, service, path);
+	bool known;
+	int fd;
 
 	if (fault != NULL) {
 		compile_error(compile, service, "command", "%s: %s", path, fault);
 		return;
 	}
-	if (!find_interpreter(path, interpreter))
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return; /* to be executed is enough */
+	known = find_interpreter(fd, interpreter);
+	close(fd);
+	if (!known)
+		compile_warning(compile, service, "command",
+				"%s: is neither an ELF program nor a script that begins with #!",
+				path);
+	if (interpreter[0] == '\0')
 		return;
 	fault = find_fault(compile->conf, service, interpreter);
 	if (fault != NULL)
