@@ -303,6 +303,13 @@ status_of() {
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
 
+@test "a long message is obeyed to its last line" {
+	persistent a 'ready = notify workers { min = 1 }' "tell=STATUS=$(printf '%03000d' 7)\\nREADY=1" pause | write_config
+	start_daemon
+	log_has 'event=program_status service=a worker=1 status=0{1000}$'
+	stop_daemon
+}
+
 @test "READY=1 is nothing for a service that is ready by time" {
 	persistent a 'ready = 1s workers { min = 1 }' tell=READY=1 serve | write_config
 	start_daemon

@@ -16,6 +16,7 @@
 #include "master/state.h"
 #include "net/address.h"
 
+#define STATUS_MAX 1000	    /* of it are logged */
 #define MESSAGES_A_ROUND 16 /* then other events get their turn */
 #define START_MS 60000	    /* to be ready by, as a generation has it */
 
@@ -64,26 +65,28 @@ static void set_ready(struct worker *worker, long long now_ms)
 		worker->watchdog_at_ms = now_ms + worker->pool->service->watchdog_ms;
 }
 
-static void obey(struct worker *worker, const char *line)
+static void obey(struct worker *worker, char *line)
 {
 	long long now_ms = clock_now_ms();
 	const struct conf_service *service = worker->pool->service;
 
-	if (strcmp(line, "READY=1") == 0 && service->ready_ms == CONF_READY_NOTIFY)
+	if (strcmp(line, "READY=1") == 0 && service->ready_ms == CONF_READY_NOTIFY) {
 		set_ready(worker, now_ms);
-	else if (strcmp(line, "WATCHDOG=1") == 0 && worker->watchdog_at_ms != 0)
+	} else if (strcmp(line, "WATCHDOG=1") == 0 && worker->watchdog_at_ms != 0) {
 		worker->watchdog_at_ms = now_ms + service->watchdog_ms;
-	else if (strcmp(line, "STOPPING=1") == 0)
+	} else if (strcmp(line, "STOPPING=1") == 0) {
 		worker->stopping = true;
-	else if (strncmp(line, "STATUS=", 7) == 0)
+	} else if (strncmp(line, "STATUS=", 7) == 0) {
+		line[strnlen(line, 7 + STATUS_MAX)] = '\0';
 		log_info("program_status", KV("service", name_of(worker->pool)),
 			 KV("worker", worker->seat + 1), KV("status", line + 7));
+	}
 }
 
 /* Returns false when there is no message. */
 static bool take_message(struct master *master)
 {
-	char text[1024];
+	char text[4096];
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(struct ucred))];
@@ -99,11 +102,14 @@ static bool take_message(struct master *master)
 	struct cmsghdr *cmsg = n >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
 	struct worker *worker = NULL;
 	struct ucred sender;
-	char *rest = text, *line;
+	char *rest = text, *line, *cut;
 
 	if (n < 0)
 		return false;
 	text[n] = '\0';
+	/* of a line that was cut nobody knows what it said */
+	if ((message.msg_flags & MSG_TRUNC) != 0 && (cut = strrchr(text, '\n')) != NULL)
+		*cut = '\0';
 	if (cmsg != NULL && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_CREDENTIALS) {
 		memcpy(&sender, CMSG_DATA(cmsg), sizeof(sender));
 		worker = find_worker(master, sender.pid);
