@@ -172,11 +172,11 @@ static char *take_errors(int memfd)
 /* "what it was at: ", or empty: whoever came to the end has cut it off. */
 static void read_note(const struct conf_load *load, char note_r[COMPILE_NOTE_SIZE + 2])
 {
-	ssize_t n = pread(load->memfd, note_r, COMPILE_NOTE_SIZE - 1, CONF_SIZE_MAX);
+	char note[COMPILE_NOTE_SIZE] = "";
 
-	note_r[n > 0 ? n : 0] = '\0';
-	if (note_r[0] != '\0')
-		strcat(note_r, ": ");
+	note_r[0] = '\0';
+	if (pread(load->memfd, note, sizeof(note) - 1, CONF_SIZE_MAX) > 0 && note[0] != '\0')
+		snprintf(note_r, COMPILE_NOTE_SIZE + 2, "%s: ", note);
 }
 
 char *conf_load_too_long(const struct conf_load *load)
