@@ -6,12 +6,12 @@ setup() {
 	top=$BATS_TEST_DIRNAME/..
 }
 
-# "level event" lines of the code; the event of lock.c is an argument, those of reap.c, exec.c and setup.c have several
+# "level event" lines of the code; the event of lock.c is an argument, those of reap.c, account.c, exec.c and setup.c have several
 # levels.
 events_of_code() {
 	grep -rhoE 'log_(bug|error|warning|notice|info|debug)\("[a-z_]+"' "$top/src" |
 		sed -E 's/log_([a-z]+)\("([a-z_]+)"/\1 \2/'
-	printf '%s\n' 'error lock_failed' 'error pidfile_failed' 'info worker_exit' 'debug program_exit' \
+	printf '%s\n' 'error lock_failed' 'error pidfile_failed' 'info worker_exit' 'info account' 'warning worker_killed' 'debug program_exit' \
 		'error handler_message' 'warning log_dropped'
 }
 
