@@ -3,11 +3,63 @@
 #
 #	client.pl loop PORT FILE	connect, send a line, read it back behind what the server puts before it, close; until FILE
 #					is there; the number of connections on standard output; status 1 when one is lost
+#	client.pl hold TO N FILE	N connections at the same time, a line is sent on each and read back; "answered N in MS ms",
+#					and they stay open until FILE is there. TO: a port, stream:PATH or seqpacket:PATH
+#	client.pl gaps TO N MS		N connections, one after the other, with random gaps of at most so many ms; "answered N,
+#					median M ms, longest L ms". One that is lost, or has no answer after 20 s: status 1
 #	client.pl datagram PATH TEXT	to a unix dgram socket, or to a port of UDP, and print the answer
 use strict;
 use warnings;
 use IO::Handle;
 use Socket;
+use Time::HiRes qw(sleep time);
+
+sub connect_to {
+	my ($type, $path) = $_[0] =~ /^(\w+):(.*)/s;
+	my $socktype = ($type // '') eq 'seqpacket' ? SOCK_SEQPACKET : SOCK_STREAM;
+	socket(my $socket, $path ? AF_UNIX : AF_INET, $socktype, 0) or die "socket: $!";
+	connect($socket, $path ? pack_sockaddr_un($path) : pack_sockaddr_in($_[0], INADDR_LOOPBACK)) or die "connect: $!";
+	return $socket;
+}
+
+# An answer may come in pieces.
+sub hear {
+	my ($socket, $expected) = @_;
+	my $got = '';
+	while (length $got < length $expected) {
+		sysread($socket, $got, 4096, length $got) or die "lost: $expected" . ($! ? "$!\n" : '');
+	}
+	$got eq $expected or die "wrong: $got";
+}
+
+sub hold {
+	my ($to, $n, $file) = @_;
+	my $began = time;
+	my @sockets = map { connect_to($to) } 1 .. $n;
+	syswrite($sockets[$_], "hello $_\n") // die "send $_: $!" for 0 .. $#sockets;
+	hear($sockets[$_], "hello $_\n") for 0 .. $#sockets;
+	printf "answered %d in %d ms\n", $n, (time - $began) * 1000;
+	STDOUT->flush;
+	sleep 0.02 until -e $file;
+}
+
+sub gaps {
+	my ($to, $n, $ms) = @_;
+	my @ms;
+	for (1 .. $n) {
+		sleep(rand($ms) / 1000);
+		my $began = time;
+		local $SIG{ALRM} = sub { die "no answer: $_\n" };
+		alarm 20;
+		my $socket = connect_to($to);
+		syswrite($socket, "hello $_\n") // die "send $_: $!";
+		hear($socket, "hello $_\n");
+		alarm 0;
+		push @ms, (time - $began) * 1000;
+	}
+	@ms = sort { $a <=> $b } @ms;
+	printf "answered %d, median %d ms, longest %d ms\n", $n, $ms[$n / 2], $ms[-1];
+}
 
 sub loop {
 	my ($port, $file) = @_;
@@ -38,4 +90,5 @@ sub datagram {
 }
 
 my $what = shift @ARGV;
-$what eq 'loop' ? loop(@ARGV) : datagram(@ARGV);
+my %does = (loop => \&loop, hold => \&hold, gaps => \&gaps, datagram => \&datagram);
+$does{$what}->(@ARGV);
