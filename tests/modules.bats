@@ -17,7 +17,7 @@ setup_file() {
 	sed -e "s|@prefix@|$prefix|" -e "s|@libdir@|$prefix/lib|" -e "s|@includedir@|$prefix/include|" \
 		-e "s|@moduledir@|$prefix/lib/preforkd|" -e 's|@VERSION@|1|' \
 		"$SOURCE/preforkd.pc.in" >"$prefix/lib/pkgconfig/preforkd.pc"
-	compile "$BATS_FILE_TMPDIR/talk.so" talk
+	compile_module "$BATS_FILE_TMPDIR/talk.so" talk
 }
 
 setup() {
@@ -32,18 +32,12 @@ setup() {
 
 teardown() { daemon_teardown; }
 
-# compile FILE SOURCE [FLAG...]: tests/modules/SOURCE.c becomes the module FILE
-compile() {
-	cc -O2 -Wall -Wextra -shared -fPIC -I"$BATS_FILE_TMPDIR/prefix/include" "${@:3}" -o "$1" \
-		"$BATS_TEST_DIRNAME/modules/$2.c"
-}
-
 # module NAME SOURCE [FLAG...]: $DIR/NAME.so, put there at once
 module() {
 	if [ "$2" = talk ] && [ $# -eq 2 ]; then
 		cp "$BATS_FILE_TMPDIR/talk.so" "$DIR/.new.so"
 	else
-		compile "$DIR/.new.so" "${@:2}"
+		compile_module "$DIR/.new.so" "${@:2}"
 	fi
 	mv "$DIR/.new.so" "$DIR/$1.so"
 }

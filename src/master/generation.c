@@ -104,6 +104,8 @@ static int build_pool(struct generation *generation, struct service_pool *pool,
 	pool->service = service;
 	pool->arrival.fd = pool->bell.fd = -1;
 	pool->bind_since_ms = clock_now_ms();
+	/* who leaves a pool that serves leaves the queue to the others */
+	pool->drain_from = UINT_MAX;
 	pool->keeps = all ? NULL : find_kept(generation, service);
 	if (pool->keeps != NULL)
 		return 0;

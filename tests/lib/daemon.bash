@@ -239,6 +239,14 @@ end_besides() {
 	done
 }
 
+# compile_module FILE NAME [FLAG...]: tests/modules/NAME.c becomes the module FILE.
+compile_module() {
+	local include=$BATS_FILE_TMPDIR/include
+	mkdir -p "$include/preforkd"
+	cp "$BATS_TEST_DIRNAME/../src/handler/handler.h" "$include/preforkd/"
+	cc -O2 -Wall -Wextra -shared -fPIC -I"$include" "${@:3}" -o "$1" "$BATS_TEST_DIRNAME/modules/$2.c"
+}
+
 # answers PORT [ADDRESS]: an echo service there sends back a line.
 answers() {
 	(
