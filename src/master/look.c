@@ -10,8 +10,8 @@
 #include "master/overdue.h"
 #include "master/state.h"
 
-#define DEAF_MS 1000 /* to a call that was about nothing new */
-#define CALLS_MAX 50 /* in CALLS_MS; only a hostile worker calls more often */
+#define QUIET_MS 1000 /* after a call that was about nothing new */
+#define CALLS_MAX 50  /* in CALLS_MS; only a hostile worker calls more often */
 #define CALLS_MS 100
 #define AGAIN_MS 10	   /* when the pool changes faster than it can be looked at */
 #define FULL_FIRST_MS 1000 /* a pool that is full for so long is worth a line, */
@@ -143,7 +143,11 @@ static unsigned see_waiting(struct service_pool *pool)
 
 static bool may_grow(const struct service_pool *pool)
 {
-	return !pool->policy.paused && pool_fresh(&pool->policy) < pool->policy.limits.max;
+	const struct pool *policy = &pool->policy;
+
+	/* those that leave may finish what they have, and keep their seats meanwhile */
+	return !policy->paused && pool_fresh(policy) < policy->limits.max &&
+	       policy->count[SEAT_EMPTY] > 0;
 }
 
 static void see_full(struct service_pool *pool, unsigned waiting, long long now_ms)
@@ -204,7 +208,7 @@ static void look(struct service_pool *pool, long long now_ms)
 	see_full(pool, waiting, now_ms);
 	earlier(&pool->look_ms, pool->times_ms);
 	if (pool->called && !may_grow(pool))
-		pool->deaf_ms = now_ms + DEAF_MS;
+		pool->quiet_ms = now_ms + QUIET_MS;
 	pool->called = false;
 	pool->looked = true;
 }
@@ -242,14 +246,17 @@ static void set_bell(struct service_pool *pool, long long now_ms)
 	struct bell *bell = board_bell(pool->board);
 	int64_t limit = call_at(pool);
 
-	if (now_ms < pool->deaf_ms) {
+	if (now_ms < pool->quiet_ms) {
 		limit = BELL_NEVER;
-		earlier(&pool->look_ms, pool->deaf_ms);
-	} else {
-		watch_again(pool->generation->master, &pool->bell);
+		earlier(&pool->look_ms, pool->quiet_ms);
 	}
+	/* who asks to be replaced is heard all the same */
+	if (now_ms < pool->deaf_ms)
+		earlier(&pool->look_ms, pool->deaf_ms);
+	else
+		watch_again(pool->generation->master, &pool->bell);
 	if (!may_grow(pool) && limit == BELL_NEVER && pool->busy > 0)
-		earlier(&pool->look_ms, now_ms + DEAF_MS);
+		earlier(&pool->look_ms, now_ms + QUIET_MS);
 	atomic_store(&bell->ring_at, limit);
 	/* it may have been so before it was written down */
 	if (bell_busy(bell) >= limit)
