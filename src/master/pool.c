@@ -149,6 +149,13 @@ static bool may_expired_leave(const struct pool *pool, unsigned wanted)
 	       (starting == 0 && pool->count[SEAT_READY] == pool->n_seats);
 }
 
+/* No room for a replacement, as others have not finished: who is idle makes some. */
+static bool must_make_room(const struct pool *pool)
+{
+	return pool->count[SEAT_EMPTY] == 0 && pool->count[SEAT_STARTING] == 0 &&
+	       pool->count[SEAT_READY] > 1;
+}
+
 /* Who is to leave, an idle one if there is one. n_seats: nobody. */
 static unsigned find_leaver(const struct pool *pool, unsigned wanted)
 {
@@ -164,6 +171,8 @@ static unsigned find_leaver(const struct pool *pool, unsigned wanted)
 		return find_last(pool, is_fresh_and_idle, is_fresh_and_idle);
 	if (pool->expired > 0 && may_expired_leave(pool, wanted))
 		return find_last(pool, is_expired_and_idle, is_expired);
+	if (pool->expired > 0 && must_make_room(pool))
+		return find(pool, is_expired_and_idle);
 	return pool->n_seats;
 }
 

@@ -654,6 +654,30 @@ static void story_of_a_replacement(void)
 	CHECK(world.seats[0].kill_ms == 0);
 }
 
+/* While one of two has not finished, the other is replaced all the same, when nobody has it. */
+static void story_of_one_that_does_not_finish(void)
+{
+	struct world world = new_elastic_world(3, 2, 2);
+	struct pool *pool = pool_of(&world);
+
+	for (unsigned i = 0; i < 3; i++) {
+		pool_spawned(pool, i, 0);
+		pool_ready(pool, i, 0);
+	}
+	pool_stop_sent(pool, 0, 0);
+	pool_expire(pool, 1, 0);
+	world.seats[1].busy = true;
+	CHECK(pool_next(pool, 1).action == POOL_WAIT);
+	world.seats[1].busy = false;
+	CHECK(pool_next(pool, 1).action == POOL_DO_STOP && pool_next(pool, 1).seat == 1);
+	pool_stop_sent(pool, 1, 1);
+	/* but not the last one */
+	pool_expire(pool, 2, 1);
+	CHECK(pool_next(pool, 1).action == POOL_WAIT);
+	pool_exited(pool, 1, (struct pool_exit){ 0 }, 2);
+	CHECK(pool_next(pool, 2).action == POOL_DO_SPAWN && pool_next(pool, 2).seat == 1);
+}
+
 /* So many a second, and not more. */
 static void story_of_a_rate(void)
 {
@@ -685,6 +709,7 @@ int main(int argc, char **argv)
 	story_of_a_rush();
 	story_of_a_pool_on_demand();
 	story_of_a_replacement();
+	story_of_one_that_does_not_finish();
 	story_of_a_rate();
 	for (unsigned n = 1; n <= SEATS_MAX; n++)
 		walk(new_world(n));
