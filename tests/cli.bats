@@ -10,7 +10,7 @@ MAN=$BATS_TEST_DIRNAME/../man/preforkd.8.in
 
 setup() {
 	daemon_setup
-	export RELOAD=
+	export RELOAD_KEY=
 	echo 'service x { handler = echo  workers { min = 1 } }' | write_config
 }
 

@@ -7,7 +7,7 @@ load lib/daemon
 
 setup() {
 	daemon_setup
-	export RELOAD=
+	export RELOAD_KEY=
 	unset PREFORKD_TEST_UNSET
 	shopt -s extglob
 }

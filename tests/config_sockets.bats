@@ -8,7 +8,7 @@ load lib/daemon
 
 setup() {
 	daemon_setup
-	export RELOAD=
+	export RELOAD_KEY=
 	shopt -s extglob
 	N_CASES=0
 	FAILED_CASES=0

@@ -9,7 +9,7 @@ load lib/daemon
 
 setup() {
 	daemon_setup
-	export RELOAD=
+	export RELOAD_KEY=
 	SOCKET=$BATS_TEST_TMPDIR/control.sock
 	# bats does not like those that wait for it
 	cd "$BATS_TEST_TMPDIR" || return 1

@@ -6,7 +6,7 @@ load lib/daemon
 
 setup() {
 	daemon_setup
-	export RELOAD=
+	export RELOAD_KEY=
 }
 
 teardown() {

@@ -15,7 +15,7 @@ PREFORKCTL=${PREFORKCTL:-${PREFORKD%/*}/preforkctl}
 
 setup() {
 	daemon_setup
-	export RELOAD=
+	export RELOAD_KEY=
 }
 
 # block N: the Nth ".Bd -literal" of the section EXAMPLES of preforkd.conf(5), as mandoc(1) would show it
@@ -29,10 +29,10 @@ block() {
 }
 
 # is_good NAME: $CONF passes -T and -t. -t may refuse sockets that this kernel does not give, and warn that it answers pings
-# itself; without root both may refuse other users. Programs may be missing, but not in strict mode. The handler php may
+# itself, or that examples together have one user; without root both may refuse other users. Programs may be missing, but not in strict mode. The handler php may
 # be missing where it is not built.
 is_good() {
-	local option excused=': this system gives no socket of |: warning: .*echo_ignore_all'
+	local option excused=': this system gives no socket of |: warning: .*echo_ignore_all|: warning: .*runs as the same user'
 	[ "$(id -u)" -eq 0 ] || excused+='|only root can run workers as'
 	[ -n "${PHP_MODULE:-}" ] || excused+='|: there is no handler "php"; '
 	[ -n "${PREFORKD_TEST_STRICT:-}" ] || excused+='|: command: /[^ ]*: No such file or directory$'

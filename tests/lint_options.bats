@@ -33,7 +33,7 @@ service() {
 setup() {
 	local name
 	daemon_setup
-	export RELOAD=
+	export RELOAD_KEY=
 	TABLES=$BATS_TEST_TMPDIR
 	for name in ip ip6 udp path path-dgram vsock tipc program stays; do
 		service "$name"
@@ -172,7 +172,7 @@ with_wrong() {
 	declare -A expected=(
 		[number]='is not a number@(, or somaxconn| without)' [size]='is not a number, with K, M or G' [octal]='is not an octal mode'
 		[bool]='is not true or false' [word]='is not one of' [duration]='is not a duration with its unit'
-		[list]='@( is not NAME=value| is no name of a variable|: must begin with an absolute path)'
+		[list]='@( is not NAME=value| is no name of a variable| is no group| is none of capabilities|: must begin with an absolute path)'
 	)
 	while IFS='|' read -r key type; do
 		[ "$type" != text ] || continue

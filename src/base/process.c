@@ -41,20 +41,41 @@ void process_signal(int pidfd, int signal)
 	(void)pidfd_send_signal(pidfd, signal, NULL, 0);
 }
 
-void process_each_child(void (*on_child)(pid_t pid, void *data), void *data)
+static FILE *kept; /* the list of our children, for who will not see /proc any more */
+
+static FILE *open_children(void)
 {
-	FILE *file = fopen("/proc/thread-self/children", "re");
+	return fopen("/proc/thread-self/children", "re");
+}
+
+int process_keep_children(void)
+{
+	kept = open_children();
+	return kept != NULL ? 0 : -1;
+}
+
+static void read_children(FILE *file, void (*on_child)(pid_t pid, void *data), void *data)
+{
 	char *line = NULL, *at;
 	size_t size = 0;
 
-	if (file == NULL)
-		return;
 	if (getline(&line, &size, file) > 0) {
 		for (long pid = strtol(line, &at, 10); pid > 0; pid = strtol(at, &at, 10))
 			on_child((pid_t)pid, data);
 	}
 	free(line);
-	fclose(file);
+}
+
+void process_each_child(void (*on_child)(pid_t pid, void *data), void *data)
+{
+	FILE *file = kept != NULL ? kept : open_children();
+
+	if (file == NULL)
+		return;
+	rewind(file);
+	read_children(file, on_child, data);
+	if (file != kept)
+		fclose(file);
 }
 
 const char *process_signal_name(int signal, char buf[PROCESS_SIGNAL_NAME])

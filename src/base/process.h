@@ -26,6 +26,12 @@ void process_signal(int pidfd, int signal);
  */
 void process_each_child(void (*on_child)(pid_t pid, void *data), void *data);
 
+/*
+ * Keep the list open for the rest of the life of this process, which may lose /proc
+ * (chroot(2), Landlock). -1 with errno.
+ */
+int process_keep_children(void);
+
 #define PROCESS_SIGNAL_NAME 16
 
 /* "SIGTERM", or "SIG34" of one without a name. Returns buf. */

@@ -1,15 +1,14 @@
 #include "conf/check.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "base/text.h"
 #include "conf/check_handler.h"
+#include "conf/check_run.h"
 #include "conf/check_socket.h"
 #include "conf/compile.h"
 #include "conf/identity.h"
@@ -74,38 +73,6 @@ static void check_growth(struct compile *compile, const struct conf_service *ser
 			      service->workers_max, why);
 }
 
-static void check_directory(struct compile *compile, const struct conf_service *service)
-{
-	const char *path = conf_string(compile->conf, service->directory);
-	struct stat st;
-
-	if (path[0] != '/')
-		compile_error(compile, service, "run.directory", "must be an absolute path");
-	else if (stat(path, &st) < 0)
-		compile_error(compile, service, "run.directory", "%s: %s", path, strerror(errno));
-	else if (!S_ISDIR(st.st_mode))
-		compile_error(compile, service, "run.directory", "%s is not a directory", path);
-}
-
-static void check_environment(struct compile *compile, const struct conf_service *service)
-{
-	for (unsigned i = 0; i < service->environment.count; i++) {
-		const char *entry = conf_list_string(compile->conf, service->environment, i);
-		const char *equals = strchr(entry, '=');
-
-		if (equals == NULL || equals == entry)
-			compile_error(compile, service, "run.environment",
-				      "\"%s\" is not NAME=value", entry);
-	}
-	for (unsigned i = 0; i < service->pass_environment.count; i++) {
-		const char *name = conf_list_string(compile->conf, service->pass_environment, i);
-
-		if (name[0] == '\0' || strchr(name, '=') != NULL)
-			compile_error(compile, service, "run.pass_environment",
-				      "\"%s\" is no name of a variable", name);
-	}
-}
-
 static void check_control(struct compile *compile)
 {
 	const char *path = conf_string(compile->conf, compile->conf->control_path);
@@ -154,10 +121,10 @@ void check_config(struct compile *compile)
 		check_socket(compile, service);
 		check_handler(compile, service);
 		check_growth(compile, service);
-		check_directory(compile, service);
-		check_environment(compile, service);
+		check_run(compile, service);
 		for (unsigned j = 0; j < i; j++)
 			check_pair(compile, service, conf_service(conf, j));
 	}
+	check_users(compile);
 	compile_end(compile);
 }

@@ -109,7 +109,9 @@ void check_handler(struct compile *compile, const struct conf_service *service)
 		refuse_name(compile, service, error);
 	} else {
 		check_options(compile, service, handler);
-		ask(compile, service, handler);
+		/* files that it would look at out here are not those that it will have */
+		if (conf_string(compile->conf, service->chroot)[0] == '\0')
+			ask(compile, service, handler);
 	}
 	compile_note(compile, service, NULL);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "conf/compile.h"
+#include "conf/root.h"
 #include "conf/words.h"
 
 #define WORDS_SIZE_MAX 1024 /* each %{word} becomes at most 128 bytes: see worker/invocation.c */
@@ -20,7 +21,7 @@ static bool is_in_group(const struct conf *conf, const struct conf_service *serv
 {
 	const gid_t *groups = conf_groups(conf, service);
 
-	for (unsigned i = 0; i < service->n_groups; i++) {
+	for (unsigned i = 0; i < service->n_gids; i++) {
 		if (groups[i] == gid)
 			return true;
 	}
@@ -49,7 +50,7 @@ static const char *find_barrier(const struct conf *conf, const struct conf_servi
 	for (const char *slash = strchr(path + 1, '/'); slash != NULL;
 	     slash = strchr(slash + 1, '/')) {
 		snprintf(buf, PATH_MAX, "%.*s", (int)(slash - path), path);
-		if (stat(buf, &st) == 0 && !may_execute(conf, service, &st))
+		if (root_stat(conf, service, buf, &st) == 0 && !may_execute(conf, service, &st))
 			return buf;
 	}
 	return NULL;
@@ -62,15 +63,15 @@ static const char *find_fault(const struct conf *conf, const struct conf_service
 	char directory[PATH_MAX];
 	struct stat st;
 
-	if (stat(path, &st) < 0)
+	if (root_stat(conf, service, path, &st) < 0)
 		return strerror(errno);
 	if (!S_ISREG(st.st_mode))
 		return "is not a regular file";
 	if ((st.st_mode & S_IWOTH) != 0)
 		return "can be written by everybody (chmod o-w)";
-	if ((st.st_mode & (S_ISUID | S_ISGID)) != 0)
+	if (service->no_new_privileges && (st.st_mode & (S_ISUID | S_ISGID)) != 0)
 		return "is setuid or setgid, which has no effect here: workers get no new "
-		       "privileges";
+		       "privileges (run.no_new_privileges)";
 	if (find_barrier(conf, service, path, directory) != NULL)
 		return "the user of the workers may not enter its directory (chmod +x, run.user)";
 	if (!may_execute(conf, service, &st))
@@ -127,7 +128,7 @@ static void check_file(struct compile *compile, const struct conf_service *servi
 		compile_error(compile, service, "command", "%s: %s", path, fault);
 		return;
 	}
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = root_open(compile->conf, service, path, O_RDONLY | O_NONBLOCK);
 	if (fd < 0)
 		return; /* to be executed is enough */
 	known = find_interpreter(fd, interpreter);

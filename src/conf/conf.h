@@ -9,15 +9,18 @@
 #ifndef PREFORKD_CONF_CONF_H
 #define PREFORKD_CONF_CONF_H
 
+#include <sched.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "net/listener.h"
 
 #define CONF_MAGIC 0x70666b64u /* "pfkd" */
 #define CONF_VERSION 3
 #define CONF_SIZE_MAX (4u << 20) /* of a compiled conf */
-#define CONF_KEYS_MAX 96	 /* options of one scope; see conf/options.c */
+#define CONF_KEYS_MAX 160	 /* options of one scope; see conf/options.c */
 #define CONF_SERVICES_MAX 256
 #define CONF_WORKERS_MAX 4096
 
@@ -59,6 +62,22 @@ enum conf_crash { CONF_CRASH_BACKOFF, CONF_CRASH_STOP, CONF_CRASH_EXIT };
 #define CONF_READY_NOTIFY (-1)	 /* ready when it says so */
 #define CONF_CONTROL_AUTO "auto" /* where conf/runtime.h says */
 
+/* One that is not set stays as the master has it. */
+struct conf_limit {
+	bool set;
+	rlim_t soft, hard;
+};
+
+/* What the texts of the block run mean. */
+struct conf_run {
+	struct conf_limit limits[RLIM_NLIMITS];
+	bool has_nice, has_oom_score_adj, has_cpus;
+	int nice, oom_score_adj;
+	cpu_set_t cpus;
+	bool all_capabilities; /* root, of whom none were taken away */
+	uint64_t capabilities; /* else these, one bit each */
+};
+
 /* Fields marked (key) are filled through the table in conf/options.c. */
 struct conf_service {
 	struct conf_text name;
@@ -92,7 +111,14 @@ struct conf_service {
 	long long first_byte_ms, stuck_ms;	  /* (key) likewise */
 	long long slow_ms;			  /* (key) 0: not said */
 	struct conf_text user, group, directory;  /* (key) */
+	struct conf_list groups;		  /* (key) */
+	struct conf_text chroot;		  /* (key) "": none */
+	struct conf_text nice, oom_score_adj;	  /* (key) "": as the master */
+	struct conf_text cpu_affinity, core;	  /* (key) */
 	long long umask, nofile;		  /* (key) */
+	struct conf_text limits[RLIM_NLIMITS];	  /* (key) by RLIMIT_*; "": as the master */
+	long long no_new_privileges;		  /* (key) */
+	struct conf_list capabilities;		  /* (key) */
 	struct conf_list environment;		  /* (key) NAME=value */
 	struct conf_list pass_environment;	  /* (key) NAME */
 
@@ -101,7 +127,8 @@ struct conf_service {
 	struct listener_spec spec;
 	uid_t uid; /* of the workers */
 	gid_t gid;
-	uint32_t groups, n_groups; /* gid_t[] at this offset */
+	uint32_t gids, n_gids; /* gid_t[] at this offset */
+	struct conf_run run;
 };
 
 struct conf {
@@ -134,7 +161,7 @@ static inline const struct conf_service *conf_service(const struct conf *conf, u
 
 static inline const gid_t *conf_groups(const struct conf *conf, const struct conf_service *service)
 {
-	return (const gid_t *)((const char *)conf + service->groups);
+	return (const gid_t *)((const char *)conf + service->gids);
 }
 
 /* The string at index; index must be below list.count. */

@@ -49,8 +49,17 @@ static int find_group(const char *name, gid_t *gid_r)
 	return 0;
 }
 
-static void put_groups(struct compile *compile, struct conf_service *service,
-		       const struct passwd *user)
+static void store_groups(struct compile *compile, struct conf_service *service, const gid_t *groups,
+			 unsigned n)
+{
+	service->gids = compile_alloc(compile, n * sizeof(gid_t));
+	service->n_gids = n;
+	memcpy((char *)compile->conf + service->gids, groups, n * sizeof(gid_t));
+}
+
+/* Those of the user database. */
+static void put_own_groups(struct compile *compile, struct conf_service *service,
+			   const struct passwd *user)
 {
 	gid_t groups[GROUPS_MAX] = { service->gid };
 	int n = GROUPS_MAX;
@@ -60,10 +69,30 @@ static void put_groups(struct compile *compile, struct conf_service *service,
 	else if (getgrouplist(user->pw_name, service->gid, groups, &n) < 0)
 		compile_error(compile, service, "run.user", "is in more than %d groups",
 			      GROUPS_MAX);
-	n = n > GROUPS_MAX ? GROUPS_MAX : n;
-	service->groups = compile_alloc(compile, (size_t)n * sizeof(gid_t));
-	service->n_groups = (uint32_t)n;
-	memcpy((char *)compile->conf + service->groups, groups, (size_t)n * sizeof(gid_t));
+	store_groups(compile, service, groups, (unsigned)(n > GROUPS_MAX ? GROUPS_MAX : n));
+}
+
+/* Those of run.groups instead, each once. */
+static void put_groups(struct compile *compile, struct conf_service *service)
+{
+	gid_t groups[GROUPS_MAX] = { service->gid };
+	unsigned n = 1;
+
+	if (service->groups.count >= GROUPS_MAX)
+		compile_error(compile, service, "run.groups", "are more than %d", GROUPS_MAX - 1);
+	for (unsigned i = 0; i < service->groups.count && n < GROUPS_MAX; i++) {
+		const char *name = conf_list_string(compile->conf, service->groups, i);
+		unsigned same = 0;
+		gid_t gid = 0;
+
+		if (find_group(name, &gid) < 0)
+			compile_error(compile, service, "run.groups", "\"%s\" is no group", name);
+		while (same < n && groups[same] != gid)
+			same++;
+		if (same == n)
+			groups[n++] = gid;
+	}
+	store_groups(compile, service, groups, n);
 }
 
 /* Where the identity of a service was written: in its own block or at the top. */
@@ -114,6 +143,8 @@ static void resolve_unprivileged(struct compile *compile, struct conf_service *s
 	if (id->group[0] != '\0' && (find_group(id->group, &gid) < 0 || gid != service->gid))
 		compile_error(compile, id->group_scope, id->group_key,
 			      "only root can run workers as group \"%s\"", id->group);
+	if (service->groups.count > 0)
+		compile_error(compile, service, "run.groups", "only root can choose them");
 }
 
 void identity_workers(struct compile *compile, struct conf_service *service)
@@ -138,7 +169,10 @@ void identity_workers(struct compile *compile, struct conf_service *service)
 	else if (service->gid == (gid_t)-1)
 		compile_error(compile, id.user_scope, id.user_key,
 			      "user %s has no entry and so no group: write group as well", id.user);
-	put_groups(compile, service, &user);
+	if (compile_is_set(compile, service, "run.groups"))
+		put_groups(compile, service);
+	else
+		put_own_groups(compile, service, &user);
 }
 
 void identity_owner(struct compile *compile, struct conf_service *service)

@@ -40,14 +40,23 @@ static struct share {
 	struct share *next;
 } * shares;
 
+/* The soft limit only: the hard one is what services are checked against. */
+static void limit(int resource, rlim_t soft)
+{
+	struct rlimit ours;
+
+	if (getrlimit(resource, &ours) < 0)
+		return;
+	ours.rlim_cur = soft < ours.rlim_max ? soft : ours.rlim_max;
+	setrlimit(resource, &ours);
+}
+
 static void limit_child(void)
 {
-	struct rlimit memory = { MEMORY_MAX, MEMORY_MAX };
-	struct rlimit cpu = { CONF_LOAD_MS / 1000 + 1, CONF_LOAD_MS / 1000 + 1 };
 	sigset_t none;
 
-	setrlimit(RLIMIT_AS, &memory);
-	setrlimit(RLIMIT_CPU, &cpu);
+	limit(RLIMIT_AS, MEMORY_MAX);
+	limit(RLIMIT_CPU, CONF_LOAD_MS / 1000 + 1);
 	process_default_signals();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

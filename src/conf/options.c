@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/log.h"
 #include "conf/conf.h"
@@ -14,6 +15,7 @@
 
 #define GLOBAL(field) offsetof(struct conf, field)
 #define SERVICE(field) offsetof(struct conf_service, field)
+#define LIMIT(id) offsetof(struct conf_service, limits[RLIMIT_##id])
 #define SOCKET(id) offsetof(struct conf_service, socket[SOCKOPT_##id])
 #define HOUR_MS (3600LL * 1000)
 #define DAY_MS (24 * HOUR_MS)
@@ -67,6 +69,7 @@ static const struct triple_word scopes[] = {
 
 static const char control[] = "control";
 static const char workers[] = "workers", timeouts[] = "timeouts", run[] = "run";
+static const char limits[] = "run.limits";
 static const char sock[] = "socket", keepalive[] = "socket.keepalive";
 static const char multicast[] = "socket.multicast";
 
@@ -172,11 +175,35 @@ const struct option options_service[] = {
 	KEY(timeouts, "slow", OPTION_DURATION, SERVICE(slow_ms), "0", .max = DAY_MS),
 	KEY(run, "user", OPTION_TEXT, SERVICE(user), ""),
 	KEY(run, "group", OPTION_TEXT, SERVICE(group), ""),
+	KEY(run, "groups", OPTION_LIST, SERVICE(groups), ""),
+	KEY(run, "chroot", OPTION_TEXT, SERVICE(chroot), ""),
 	KEY(run, "directory", OPTION_TEXT, SERVICE(directory), "/"),
 	KEY(run, "umask", OPTION_OCTAL, SERVICE(umask), "0022", .max = 0777),
+	KEY(run, "nice", OPTION_TEXT, SERVICE(nice), ""),
+	KEY(run, "oom_score_adj", OPTION_TEXT, SERVICE(oom_score_adj), ""),
+	KEY(run, "cpu_affinity", OPTION_TEXT, SERVICE(cpu_affinity), ""),
 	KEY(run, "nofile", OPTION_SIZE, SERVICE(nofile), "256", .min = 16, .max = 1 << 30),
+	KEY(run, "core", OPTION_TEXT, SERVICE(core), "false"),
+	KEY(run, "no_new_privileges", OPTION_BOOL, SERVICE(no_new_privileges), "true",
+	    .use = USE_PROGRAM),
+	KEY(run, "capabilities", OPTION_LIST, SERVICE(capabilities), ""),
 	KEY(run, "environment", OPTION_LIST, SERVICE(environment), ""),
 	KEY(run, "pass_environment", OPTION_LIST, SERVICE(pass_environment), ""),
+	KEY(limits, "as", OPTION_TEXT, LIMIT(AS), ""),
+	KEY(limits, "cpu", OPTION_TEXT, LIMIT(CPU), ""),
+	KEY(limits, "data", OPTION_TEXT, LIMIT(DATA), ""),
+	KEY(limits, "fsize", OPTION_TEXT, LIMIT(FSIZE), ""),
+	KEY(limits, "locks", OPTION_TEXT, LIMIT(LOCKS), ""),
+	KEY(limits, "memlock", OPTION_TEXT, LIMIT(MEMLOCK), ""),
+	KEY(limits, "msgqueue", OPTION_TEXT, LIMIT(MSGQUEUE), ""),
+	KEY(limits, "nice", OPTION_TEXT, LIMIT(NICE), ""),
+	KEY(limits, "nofile", OPTION_TEXT, LIMIT(NOFILE), ""),
+	KEY(limits, "nproc", OPTION_TEXT, LIMIT(NPROC), ""),
+	KEY(limits, "rss", OPTION_TEXT, LIMIT(RSS), ""),
+	KEY(limits, "rtprio", OPTION_TEXT, LIMIT(RTPRIO), ""),
+	KEY(limits, "rttime", OPTION_TEXT, LIMIT(RTTIME), ""),
+	KEY(limits, "sigpending", OPTION_TEXT, LIMIT(SIGPENDING), ""),
+	KEY(limits, "stack", OPTION_TEXT, LIMIT(STACK), ""),
 	{ .name = NULL },
 };
 /* clang-format on */

@@ -4,37 +4,72 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "conf/conf.h"
 
+static bool is_kept(uint64_t kept, unsigned long capability)
+{
+	return capability < 64 && (kept >> capability & 1) != 0;
+}
+
 /*
  * no_new_privs makes the bounding set unimportant, so a process that may not
  * change it (no CAP_SETPCAP, as under our unit file) goes on without.
  */
-static int empty_bounding_set(void)
+static int reduce_bounding_set(uint64_t kept)
 {
 	unsigned long cap = 0;
 
-	while (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+	while (is_kept(kept, cap) || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
 		cap++;
 	/* EINVAL: that was the last one */
 	return errno == EINVAL || errno == EPERM ? 0 : -1;
 }
 
-/* An unprivileged master may have ambient capabilities; its workers shall not. */
-static int empty_capabilities(void)
+/*
+ * Exactly those that are kept; ambient, so that programs have them, too. An
+ * unprivileged master may have ambient capabilities of its own; its workers shall not.
+ */
+static int set_capabilities(uint64_t kept)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+	for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		uint32_t half = (uint32_t)(kept >> 32 * i);
+
+		data[i] = (struct __user_cap_data_struct){ half, half, half };
+	}
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
+	    syscall(SYS_capset, &header, data) < 0)
 		return -1;
-	return (int)syscall(SYS_capset, &header, none);
+	for (unsigned long cap = 0; cap < 64; cap++) {
+		if (is_kept(kept, cap) &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return -1;
+	}
+	return prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
+}
+
+/* A program that is setuid needs the bounding set, where it may be that. */
+static bool has_bounding_set(const struct conf_service *service)
+{
+	return service->run.all_capabilities || (!service->no_new_privileges && service->uid != 0);
+}
+
+/* Who changed its user dumps no core, unless it says so. */
+static int allow_core(const struct conf_service *service)
+{
+	if (service->run.limits[RLIMIT_CORE].soft == 0)
+		return 0;
+	return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
 /*
@@ -44,20 +79,25 @@ static int empty_capabilities(void)
  */
 const char *rights_drop(const struct conf *conf, const struct conf_service *service)
 {
+	const struct conf_run *run = &service->run;
 	uid_t uid = service->uid;
 	gid_t gid = service->gid;
 
-	if (geteuid() == 0 && setgroups(service->n_groups, conf_groups(conf, service)) < 0)
+	if (geteuid() == 0 && setgroups(service->n_gids, conf_groups(conf, service)) < 0)
 		return "setgroups";
 	if (setresgid(gid, gid, gid) < 0)
 		return "setresgid";
-	if (uid != 0 && empty_bounding_set() < 0)
+	if (!has_bounding_set(service) && reduce_bounding_set(run->capabilities) < 0)
 		return "capability bounding set";
+	if (run->capabilities != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		return "PR_SET_KEEPCAPS";
 	if (setresuid(uid, uid, uid) < 0)
 		return "setresuid";
-	if (uid != 0 && empty_capabilities() < 0)
-		return "capset";
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (!run->all_capabilities && set_capabilities(run->capabilities) < 0)
+		return "run.capabilities";
+	if (allow_core(service) < 0)
+		return "run.core";
+	if (service->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return "no_new_privs";
 	return NULL;
 }
@@ -83,18 +123,32 @@ static bool has_groups(const gid_t *wanted, unsigned n)
 	return memcmp(have, want, n * sizeof(*want)) == 0;
 }
 
-static bool has_capabilities(void)
+/* What is kept, and no other. */
+static bool has_capabilities(uint64_t kept)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
 	if (syscall(SYS_capget, &header, data) < 0)
-		return true;
-	for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-		if (data[i].effective != 0 || data[i].permitted != 0)
-			return true;
+		return false;
+	for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		uint32_t half = (uint32_t)(kept >> 32 * i);
+
+		if (data[i].effective != half || data[i].permitted != half)
+			return false;
 	}
-	return false;
+	return true;
+}
+
+/* True if it worked, which it may only for who keeps the capability to. */
+static bool way_back(const struct conf_service *service)
+{
+	uint64_t kept = service->run.capabilities;
+
+	if (service->uid != 0 && !is_kept(kept, CAP_SETUID) && setresuid(0, 0, 0) == 0)
+		return true;
+	return service->uid != 0 && service->gid != 0 && !is_kept(kept, CAP_SETGID) &&
+	       setresgid(0, 0, 0) == 0;
 }
 
 const char *rights_verify(const struct conf *conf, const struct conf_service *service)
@@ -108,11 +162,11 @@ const char *rights_verify(const struct conf *conf, const struct conf_service *se
 		if (uid[i] != wanted || gid[i] != wanted_gid)
 			return "another user or group";
 	}
-	if (wanted == 0)
+	if (service->run.all_capabilities)
 		return NULL;
-	if (service->n_groups > 0 && !has_groups(conf_groups(conf, service), service->n_groups))
+	if (service->n_gids > 0 && !has_groups(conf_groups(conf, service), service->n_gids))
 		return "other groups";
-	if (setresuid(0, 0, 0) == 0 || (wanted_gid != 0 && setresgid(0, 0, 0) == 0))
+	if (way_back(service))
 		return "the way back to root";
-	return has_capabilities() ? "capabilities" : NULL;
+	return has_capabilities(service->run.capabilities) ? NULL : "other capabilities";
 }

@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -20,6 +19,7 @@
 #include "handler/env.h"
 #include "worker/deadline.h"
 #include "worker/exec.h"
+#include "worker/limits.h"
 #include "worker/rights.h"
 #include "worker/serve.h"
 #include "worker/stop.h"
@@ -54,6 +54,9 @@ static void setup_fds(const struct worker_seat *seat)
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
 		give_up(seat, "/dev/null", WORKER_EXIT_SETUP);
 	close(null);
+	/* a root of its own may have no /proc; what programs leave behind has to be found */
+	if (seat->service->kind == CONF_EXEC)
+		(void)process_keep_children();
 }
 
 /* "NAME=value" of a variable of the master's; NULL if there is none. */
@@ -94,12 +97,21 @@ static void setup_environment(const struct worker_seat *seat)
 
 static void setup_limits(const struct worker_seat *seat)
 {
-	rlim_t nofile = (rlim_t)seat->service->nofile;
-	struct rlimit limit = { nofile, nofile };
+	const char *failed = limits_set(seat->service);
 
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		give_up(seat, "run.nofile (more than the master's own limit?)", WORKER_EXIT_SETUP);
-	umask((mode_t)seat->service->umask);
+	if (failed != NULL)
+		give_up(seat, failed, WORKER_EXIT_SETUP);
+}
+
+static void setup_root(const struct worker_seat *seat)
+{
+	const char *failed;
+
+	/* what libc reads by itself it shall have read outside */
+	tzset();
+	failed = limits_chroot(seat->conf, seat->service);
+	if (failed != NULL)
+		give_up(seat, failed, WORKER_EXIT_SETUP);
 }
 
 static void setup_rights(const struct worker_seat *seat)
@@ -207,7 +219,9 @@ static void setup_handler(const struct worker_seat *seat, struct serve *serve)
  *	slot		while the board's descriptor is there
  *	fds		all others go: nothing of the master's may be used by mistake
  *	environment	before anything of libc reads it
- *	limits		before the rights go that are needed to raise them
+ *	limits		before the rights go that are needed to raise them, and while
+ *			there is a /proc: priorities, CPUs, umask, rlimits
+ *	root		after all files of the machine: its log, its /dev/null, its time zone
  *	rights		before the directory, so that it is entered as the user
  *	parent death	after the change of uid, which clears it (prctl(2))
  *	signals		the master's signals were blocked since before the fork, so
@@ -222,6 +236,7 @@ void setup_worker(const struct worker_seat *seat, struct serve *serve)
 	setup_fds(seat);
 	setup_environment(seat);
 	setup_limits(seat);
+	setup_root(seat);
 	setup_rights(seat);
 	setup_directory(seat);
 	setup_parent_death(seat);

@@ -16,7 +16,7 @@ daemon_setup() {
 	export LC_ALL=C
 	CONF=$BATS_TEST_TMPDIR/preforkd.conf
 	LOG=$BATS_TEST_TMPDIR/log
-	RELOAD=all
+	RELOAD_KEY=all
 	MASTER=
 	BESIDES=' '
 	unset NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID JOURNAL_STREAM RUNTIME_DIRECTORY
@@ -69,11 +69,11 @@ wait_for() {
 	done
 }
 
-# write_config: standard input becomes the config, at once: a reload may be reading the old one. With $RELOAD, that is
+# write_config: standard input becomes the config, at once: a reload may be reading the old one. With $RELOAD_KEY, that is
 # what a reload replaces; most tests of reloads are about new workers.
 write_config() {
 	cat >"$CONF.new"
-	[ -z "$RELOAD" ] || echo "reload = $RELOAD" >>"$CONF.new"
+	[ -z "$RELOAD_KEY" ] || echo "reload = $RELOAD_KEY" >>"$CONF.new"
 	mv "$CONF.new" "$CONF"
 }
 
