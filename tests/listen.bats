@@ -157,7 +157,10 @@ backlog_of() {
 @test "a path is at no moment open to more users than in the end" {
 	need_strace
 	[ "$(id -u)" -eq 0 ] || strict_skip "needs root"
-	service narrow "family = unix path = \"$SOCK\" socket { mode = 0600 owner = nobody }" | write_config
+	{
+		echo 'control { path = "" }'
+		service narrow "family = unix path = \"$SOCK\" socket { mode = 0600 owner = nobody }"
+	} | write_config
 	umask 0
 	traced fchmod,chmod,fchmodat,bind,umask,lchown,chown,fchownat,listen 2>"$LOG" &
 	tracer=$!

@@ -181,6 +181,7 @@ json() {
 }
 
 @test "reload --wait: the exit status and the text are the verdict" {
+	export RELOAD_KEY=
 	start
 	run -0 --separate-stderr ctl reload --wait
 	[ "$output" = 'reload done generation=2' ]

@@ -94,7 +94,7 @@ ask() {
 	[ -e "/proc/$old/fd" ]
 	release
 	wait_for 5 "the end of the old worker" process_gone "$old"
-	log_has "event=worker_exit service=a .*worker_pid=$old generation=1 reason=left serving=- accepted=1 served=1 failed=0 refused=0 lost=0"
+	wait_for 5 "its line" log_has "event=worker_exit service=a .*worker_pid=$old generation=1 reason=left serving=- accepted=1 served=1 failed=0 refused=0 lost=0"
 	stop_daemon
 	[ "$(account_of a served)" -eq 5 ]
 }
@@ -121,7 +121,7 @@ ask() {
 	echo_config 2
 	start_daemon
 	a=$(port_of a)
-	sed 's/service a/service b/' "$CONF" >"$CONF.b"
+	sed '/^reload/d; s/service a/service b/' "$CONF" >"$CONF.b"
 	cat "$CONF.b" >>"$CONF"
 	reload_daemon
 	b=$(port_of b)
@@ -141,7 +141,7 @@ ask() {
 @test "who waits in the queue of a service that is removed is served" {
 	local port
 	echo_config 1
-	sed 's/service a/service b/' "$CONF" >"$CONF.b"
+	sed '/^reload/d; s/service a/service b/' "$CONF" >"$CONF.b"
 	start_daemon
 	port=$(port_of a)
 	hold "$port"
@@ -165,7 +165,7 @@ ask() {
 	start_daemon
 	port=$(port_of a)
 	sed -i 's/handler = echo/handler = discard/; s/min = 2/min = 1/' "$CONF"
-	sed 's/service a/service b/' "$CONF" >"$CONF.b"
+	sed '/^reload/d; s/service a/service b/' "$CONF" >"$CONF.b"
 	cat "$CONF.b" >>"$CONF"
 	reload_daemon
 	[ "$(log_count 'event=listening service=a')" -eq 1 ]

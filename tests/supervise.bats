@@ -118,6 +118,8 @@ assert_doubling() {
 	for pid in $OLD; do
 		kill -STOP "$pid"
 	done
+	# one that was woken and has not run yet would still take a second conn of a client
+	wait_for 10 "a standstill" all_stopped
 	for pid in $OLD; do
 		kill -KILL "$pid"
 	done
@@ -131,6 +133,14 @@ assert_doubling() {
 	[ "$(sed 's/.* reset=\([0-9]*\) .*/\1/' "$BATS_TEST_TMPDIR/load")" -le 4 ]
 	stop_daemon
 	[ "$(account_of a lost)" -le 4 ]
+}
+
+all_stopped() {
+	local pid state
+	for pid in $OLD; do
+		read -r state <"/proc/$pid/stat"
+		[[ ${state##*) } == T* ]] || return 1
+	done
 }
 
 # any_served PORT: a client has ended, and the kernel remembers it

@@ -95,9 +95,9 @@ static bool same_value(const struct option *option, const struct conf *a_conf, c
 static bool same_identity(const struct conf *a_conf, const struct conf_service *a,
 			  const struct conf *b_conf, const struct conf_service *b)
 {
-	return a->uid == b->uid && a->gid == b->gid && a->n_groups == b->n_groups &&
+	return a->uid == b->uid && a->gid == b->gid && a->n_gids == b->n_gids &&
 	       memcmp(conf_groups(a_conf, a), conf_groups(b_conf, b),
-		      a->n_groups * sizeof(gid_t)) == 0;
+		      a->n_gids * sizeof(gid_t)) == 0;
 }
 
 static void note(struct text *changed, const char *key)

@@ -1,5 +1,6 @@
 #include "master/overdue.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,12 +115,15 @@ long long overdue_check(struct worker *worker, const struct counts *counts, long
  */
 static long long private_bytes(pid_t pid)
 {
-	long long size, resident, shared;
-	char buf[128];
+	long long resident, shared;
+	char buf[128], *rest;
 
-	if (sscanf(proc_line(pid, "statm", buf, sizeof(buf)), "%lld %lld %lld", &size, &resident,
-		   &shared) != 3)
+	if (!isdigit((unsigned char)proc_line(pid, "statm", buf, sizeof(buf))[0]))
 		return 0;
+	/* of the whole size, of what is resident, of what of that is shared */
+	(void)strtoll(buf, &rest, 10);
+	resident = strtoll(rest, &rest, 10);
+	shared = strtoll(rest, &rest, 10);
 	return (resident - shared) * sysconf(_SC_PAGESIZE);
 }
 

@@ -72,8 +72,13 @@ wait_for() {
 # write_config: standard input becomes the config, at once: a reload may be reading the old one. With $RELOAD_KEY, that is
 # what a reload replaces; most tests of reloads are about new workers.
 write_config() {
-	cat >"$CONF.new"
-	[ -z "$RELOAD_KEY" ] || echo "reload = $RELOAD_KEY" >>"$CONF.new"
+	if [ -n "$RELOAD_KEY" ]; then
+		# an older config may be a part of this one
+		sed '/^reload = /d' >"$CONF.new"
+		echo "reload = $RELOAD_KEY" >>"$CONF.new"
+	else
+		cat >"$CONF.new"
+	fi
 	mv "$CONF.new" "$CONF"
 }
 
