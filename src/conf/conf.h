@@ -141,6 +141,7 @@ struct conf {
 	struct conf_text user, group;	/* (key) */
 	long long log_level;		/* (key) enum log_level */
 	long long reload;		/* (key) enum conf_reload */
+	long long canary_ms;		/* (key) 0: none */
 	struct conf_text log, pidfile;	/* (key) */
 	struct conf_text control_path;	/* (key) CONF_CONTROL_AUTO, or "" for none */
 	struct conf_text control_group; /* (key) */

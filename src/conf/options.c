@@ -87,6 +87,7 @@ const struct option options_global[] = {
 	KEY(NULL, "log", OPTION_TEXT, GLOBAL(log), "stderr"),
 	KEY(NULL, "pidfile", OPTION_TEXT, GLOBAL(pidfile), ""),
 	KEY(NULL, "reload", OPTION_WORD, GLOBAL(reload), "changed", .words = reload_words),
+	KEY(NULL, "reload_canary", OPTION_DURATION, GLOBAL(canary_ms), "0", .max = HOUR_MS),
 	KEY(control, "path", OPTION_TEXT, GLOBAL(control_path), CONF_CONTROL_AUTO),
 	KEY(control, "mode", OPTION_OCTAL, GLOBAL(control_mode), "0660", .max = 0777),
 	KEY(control, "group", OPTION_TEXT, GLOBAL(control_group), ""),

@@ -9,14 +9,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/compare.h"
+#include "master/canary.h"
 #include "master/listeners.h"
 #include "master/look.h"
 #include "master/persist.h"
 #include "master/state.h"
 #include "net/address.h"
 
-#define GRACE_MS 2000  /* of a worker that is stuck, between stop signal and kill */
-#define START_MS 60000 /* all workers of a new generation are ready by then */
+#define GRACE_MS 2000 /* of a worker that is stuck, between stop signal and kill */
 
 void generation_free(struct generation *generation)
 {
@@ -195,7 +195,7 @@ int generation_bind(struct generation *generation, long long now_ms, int *status
 		if (listeners_grow(pool->listener, pool->service, status_r) < 0)
 			return -1;
 	}
-	generation->start_deadline_ms = now_ms + START_MS;
+	generation->start_deadline_ms = now_ms + GENERATION_START_MS;
 	return 0;
 }
 
@@ -220,6 +220,9 @@ int generation_build(struct master *master, const struct conf *conf, bool all, i
 		return -1;
 	}
 	generation->id = ++master->last_id;
+	/* at the first start there is nobody beside whom they could serve */
+	if (master->current != NULL)
+		canary_prepare(generation);
 	master->starting = generation;
 	return 0;
 }
@@ -297,12 +300,28 @@ void generation_retire(struct master *master, struct generation *generation)
 	master->retired = generation;
 }
 
+static void resize(struct service_pool *pool)
+{
+	const struct pool_limits limits = limits_of(pool->service);
+
+	pool->policy.limits = limits;
+	pool_pause(&pool->policy, false);
+	(void)pool_scale(&pool->policy, limits.min, limits.max);
+	pool->look = true;
+}
+
+void generation_resize(struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->n_pools; i++) {
+		if (generation->pools[i].keeps == NULL)
+			resize(&generation->pools[i]);
+	}
+}
+
 /* All but what the new generation has of its own: its service, its listener. */
 static void take_kept(struct service_pool *pool)
 {
 	struct service_pool *from = pool->keeps, was = *from;
-	const struct pool_limits limits = limits_of(pool->service);
-
 	was.generation = pool->generation;
 	was.service = pool->service;
 	was.listener = pool->listener;
@@ -310,9 +329,7 @@ static void take_kept(struct service_pool *pool)
 	look_move(from, pool);
 	*from = (struct service_pool){ .generation = from->generation, .service = from->service };
 	from->arrival.fd = from->bell.fd = -1;
-	pool->policy.limits = limits;
-	pool_pause(&pool->policy, false);
-	(void)pool_scale(&pool->policy, limits.min, limits.max);
+	resize(pool);
 	for (unsigned i = 0; i < pool->policy.n_seats; i++)
 		pool->workers[i].pool = pool;
 }

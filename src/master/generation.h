@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+#define GENERATION_START_MS 60000 /* all workers of a new generation are ready by then */
+
 struct conf;
 struct counts;
 struct generation;
@@ -35,6 +37,9 @@ int generation_bind(struct generation *generation, long long now_ms, int *status
  * second. 0: not all are ready.
  */
 long long generation_settled_at(const struct generation *generation);
+
+/* Let its pools have the sizes that the config says. */
+void generation_resize(struct generation *generation);
 
 /* True when no worker is left. */
 bool generation_is_empty(const struct generation *generation);

@@ -80,6 +80,8 @@ static void end_stuck(struct worker *worker, long long age_ms, long long now_ms)
 		    KV("worker", worker->seat + 1), KV("worker_pid", worker->pid),
 		    KV("age_ms", age_ms), KV("kill_ms", policy->limits.grace_ms));
 	pool_overdue(policy, worker->seat, now_ms);
+	if (worker->pool->generation->canary == CANARY_SINGS)
+		worker->pool->generation->start_failed = true;
 }
 
 long long overdue_check(struct worker *worker, const struct counts *counts, long long now_ms)

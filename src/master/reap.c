@@ -149,6 +149,14 @@ static void look_for_orphans(struct master *master)
 		master->orphans_next_ms = clock_now_ms();
 }
 
+/* Of a generation that starts; a program that is ready at once has not shown anything yet. */
+static bool shows_fault(const struct worker *worker)
+{
+	return !worker->pool->policy.seats[worker->seat].was_ready ||
+	       worker->pool->service->kind == CONF_PERSISTENT ||
+	       worker->pool->generation->canary == CANARY_SINGS;
+}
+
 /* Every end is a line, and one that nobody asked for is remembered. */
 static void report(const struct worker *worker, struct postmortem *record, int status)
 {
@@ -168,9 +176,7 @@ static void report(const struct worker *worker, struct postmortem *record, int s
 
 		explain(record, quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	}
-	/* a program that is ready at once has not shown anything yet */
-	if (!asked && (!worker->pool->policy.seats[worker->seat].was_ready ||
-		       worker->pool->service->kind == CONF_PERSISTENT))
+	if (!asked && shows_fault(worker))
 		worker->pool->generation->start_failed = true;
 }
 

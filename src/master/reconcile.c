@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "master/account.h"
+#include "master/canary.h"
 #include "master/control.h"
 #include "master/generation.h"
 #include "master/listeners.h"
@@ -228,6 +229,25 @@ static void bind_starting(struct master *master, struct round *round)
 	}
 }
 
+/* Everybody is ready who was to start so far. */
+static void settle_canary(struct master *master, struct round *round)
+{
+	struct generation *starting = master->starting;
+	char buf[256];
+	const char *why;
+
+	if (starting->canary == CANARY_NONE) {
+		commit(master);
+	} else if (!canary_is_over(starting, round->now_ms)) {
+		wake_at(round, starting->canary_ms);
+	} else {
+		why = canary_end(starting, buf, sizeof(buf));
+		starting->start_deadline_ms = round->now_ms + GENERATION_START_MS;
+		if (why != NULL)
+			drop(master, why, EX_OSERR);
+	}
+}
+
 static void settle_starting(struct master *master, struct round *round)
 {
 	struct generation *starting = master->starting;
@@ -240,7 +260,7 @@ static void settle_starting(struct master *master, struct round *round)
 	else if (starting->start_failed)
 		drop(master, "a worker died during the start (its own line says why)", EX_OSERR);
 	else if (settled_ms != 0 && round->now_ms >= settled_ms)
-		commit(master);
+		settle_canary(master, round);
 	else if (round->now_ms >= starting->start_deadline_ms)
 		drop(master, "not all workers were ready in time", EX_OSERR);
 	else

@@ -85,6 +85,8 @@ struct service_pool {
 	bool crash_loop_said;
 };
 
+enum canary { CANARY_NONE, CANARY_STARTS, CANARY_SINGS };
+
 /* Everything one read of the config needs. */
 struct generation {
 	struct master *master;
@@ -95,6 +97,8 @@ struct generation {
 	unsigned n_pools;
 	bool bound;		     /* all its listeners are open */
 	long long start_deadline_ms; /* STARTING: to be ready by */
+	enum canary canary;	     /* STARTING: see canary.h */
+	long long canary_ms;	     /* STARTING: when its time is over */
 	bool start_failed;	     /* STARTING: a worker died before it was done */
 	struct generation *next;     /* in master->retired */
 };
