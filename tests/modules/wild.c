@@ -59,8 +59,11 @@ static int find_pages(volatile uint64_t *pages[PAGES_MAX])
 
 static uint64_t strange(void)
 {
-	static const uint64_t values[] = { 0, 1, 2, 100, INT32_MAX, UINT32_MAX, INT64_MAX,
-					   (uint64_t)INT64_MAX + 1, UINT64_MAX, UINT64_MAX - 100 };
+	static const uint64_t values[] = { 0,	       1,
+					   2,	       100,
+					   INT32_MAX,  UINT32_MAX,
+					   INT64_MAX,  (uint64_t)INT64_MAX + 1,
+					   UINT64_MAX, UINT64_MAX - 100 };
 	static uint64_t seed = 88172645463325252;
 
 	/* xorshift */
