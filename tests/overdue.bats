@@ -78,7 +78,7 @@ stuck_are() {
 	local loop stopped program peer
 	start_with "$(service loop talk.so 'total = 200ms stuck = 300ms')" "$(service stop echo 'total = 200ms stuck = 300ms')" \
 		"$(service prog exec 'total = 1s stuck = 300ms' 'command = { "/bin/cat" }')" \
-		"$(service good talk.so 'total = 200ms stuck = 300ms')"
+		"$(service good echo 'total = 200ms stuck = 300ms')"
 	loop=$(workers_of "$MASTER" loop)
 	stopped=$(workers_of "$MASTER" stop)
 	program=$(workers_of "$MASTER" prog)
@@ -107,7 +107,7 @@ stuck_are() {
 	# each is told once, and has a successor; who is in time is left alone
 	[ "$(log_count event=worker_stuck)" -eq 3 ]
 	wait_for 5 "4 workers" n_workers_is 4
-	answers "$(port_of loop)"
+	[ "$(echo 1 | socat - "TCP:$(address_of loop)")" = 1 ]
 	answers "$(port_of stop)"
 	answers "$(port_of good)"
 	[ "$(log_count event=worker_exit)" -eq 3 ]
@@ -161,7 +161,7 @@ slow_are() {
 	wait_for 5 "its conn" busy stop
 	kill -STOP "$(workers_of "$MASTER" stop)"
 	wait_for 10 "the lines" slow_are 2
-	log_has 'event=conn_slow service=run .* bytes_in=9 bytes_out=0 state=R '
+	log_has 'event=conn_slow service=run .* bytes_in=10 bytes_out=0 state=R '
 	log_has 'event=conn_slow service=stop .* bytes_in=0 bytes_out=0 state=T '
 	kill -CONT "$(workers_of "$MASTER" stop)"
 	read -rt 10 line <&7

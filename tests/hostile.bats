@@ -1,0 +1,250 @@
+#!/usr/bin/env bats
+# hostile.bats - workers that crash again and again, and workers that somebody has taken over: what they cost the others.
+# shellcheck disable=SC2154  # MASTER, LOG, ... are set by lib/daemon
+
+load lib/daemon
+
+setup_file() {
+	compile_module "$BATS_FILE_TMPDIR/wild.so" wild
+	compile_module "$BATS_FILE_TMPDIR/talk.so" talk
+}
+
+setup() {
+	daemon_setup
+	DIR=$BATS_TEST_TMPDIR
+	# a fault of a module is none of the sanitizers'
+	export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}handle_segv=0:handle_abort=0:handle_sigbus=0
+}
+
+teardown() {
+	daemon_teardown
+}
+
+# wild WORDS...: to the service wild, on descriptor 9
+wild() {
+	exec 9<>"/dev/tcp/127.0.0.1/$(port_of wild)"
+	echo "$*" >&9
+}
+
+# says LINE: what descriptor 9 says next
+says() {
+	local line
+	read -rt 30 line <&9 && [ "$line" = "$1" ]
+}
+
+# ticks_of PID: the processor time it has used, in 1/100 s
+ticks_of() {
+	awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"
+}
+
+# good MS: for so long the service good answers again and again, and the master works for less than a quarter of the time
+good() {
+	local began ticks n=0 slowest=0 at
+	began=$(now_ms)
+	ticks=$(ticks_of "$MASTER")
+	while (($(now_ms) - began < $1)); do
+		at=$(now_ms)
+		answers "$(port_of good)" || { echo "answer $n is missing"; return 1; }
+		at=$(($(now_ms) - at))
+		((at <= slowest)) || slowest=$at
+		n=$((n + 1))
+	done
+	ticks=$(($(ticks_of "$MASTER") - ticks))
+	echo "$n answers, the slowest after $slowest ms; the master used $ticks ticks in $(($(now_ms) - began)) ms"
+	((ticks * 10 * 4 < $(now_ms) - began))
+}
+
+wild_config() {
+	cat <<-END
+	service good { handler = echo workers { min = 1 } timeouts { drain = 5s } }
+	service wild {
+		handler = "$BATS_FILE_TMPDIR/wild.so"
+		workers { $1 }
+		timeouts { $2 drain = 5s }
+	}
+	END
+}
+
+# The accounts of a service that lies are what it says they are.
+forget_account() {
+	stop_daemon
+	[ "$DAEMON_STATUS" -eq 0 ]
+	log_lacks 'level=bug .*service=good'
+	sed -i "/event=account.* service=wild/d" "$LOG"
+}
+
+# alive: the service wild works, with another worker if need be
+alive() {
+	exec 9<>"/dev/tcp/127.0.0.1/$(port_of wild)"
+	echo "spin 1" >&9
+	says spin
+}
+
+@test "a worker that writes anything all over the memory it shares with the master harms nobody else" {
+	local good
+	start_with "$(wild_config 'min = 1 max = 4 idle_timeout = 100ms max_connections = 1000' \
+		'total = 20s stuck = 20s slow = 100ms')"
+	good=$(workers_of "$MASTER" good)
+	wild scribble 1500
+	good 1500
+	says scribble
+	wild lie 1500
+	good 1500
+	says lie
+	# also when it dies with that
+	wild lie 600000
+	kill -KILL "$(workers_of "$MASTER" wild | head -n 1)"
+	wait_for 5 "the line" log_has 'event=worker_exit service=wild .*reason=SIGKILL'
+	wait_for 10 "a worker that works" alive
+	[ "$(workers_of "$MASTER" good)" = "$good" ]
+	log_lacks 'event=worker_(exit|stuck|killed) service=good'
+	forget_account
+}
+
+@test "a worker that calls the master as fast as it can harms nobody else" {
+	start_with "$(wild_config 'min = 1 max = 4' 'total = 0')"
+	wild flood 2000
+	good 1500
+	says flood
+	alive
+	log_lacks 'event=worker_(exit|stuck|killed) service=good'
+}
+
+@test "a worker that calls the master as fast as it can harms nobody else, when it cannot grow either" {
+	start_with "$(wild_config 'min = 2' 'slow = 100ms')"
+	wild flood 2000
+	good 1500
+	says flood
+	alive
+}
+
+@test "a worker that closes everything is one worker less, and stuck is its end" {
+	local pid
+	start_with "$(wild_config 'min = 1 max = 2' 'total = 200ms stuck = 200ms')"
+	pid=$(workers_of "$MASTER" wild)
+	wild close
+	wait_for 10 "its end" log_has "event=worker_exit service=wild .*worker_pid=$pid .*reason=SIGKILL .*lost=1"
+	log_has "event=worker_killed service=wild .*worker_pid=$pid reason=stuck"
+	alive
+	good 200
+}
+
+@test "who crashes his own worker again and again brakes nobody else of the service" {
+	local held
+	start_with "service a { handler = \"$BATS_FILE_TMPDIR/talk.so\" workers { min = 2 } timeouts { drain = 5s } }"
+	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
+	echo 1 >&9
+	says 1
+	held=$(busy_worker a)
+	for _ in {1..20}; do
+		printf 'crash\n' | socat -t 20 - "TCP:$(address_of a)" >"$DIR/crash" 2>&1 || :
+		[ "$(echo 2 | socat -t 20 - "TCP:$(address_of a)")" = 2 ]
+	done
+	wait_for 5 "20 lines" crashed 20
+	log_has 'level=warning .*event=worker_exit service=a .*reason="?SIGSEGV.* serving=127.0.0.1:[0-9]+ accepted=[0-9]+ .*lost=1 oom=no conn_age_ms='
+	log_lacks event=crash_loop
+	echo 3 >&9
+	says 3
+	[ -e "/proc/$held/fd" ]
+	exec 9>&-
+	wait_for 5 "2 workers" n_workers_is 2
+	stop_daemon
+	account_is a lost=20 served=21
+}
+
+crashed() {
+	[ "$(log_count 'event=worker_exit .*reason="?SIGSEGV')" -eq "$1" ]
+}
+
+# crash_loop ACTION: the workers of "bad" cannot start any more
+crash_loop() {
+	need_root
+	mkdir -p "$DIR/dir"
+	write_config <<-END
+	service good { handler = echo workers { min = 1 } timeouts { drain = 5s } }
+	service bad {
+		handler = echo
+		workers { min = 2 on_crash_loop = $1 }
+		run { user = "nobody" directory = "$DIR/dir" }
+	}
+	END
+	start_daemon
+	chmod 700 "$DIR/dir"
+	for pid in $(workers_of "$MASTER" bad); do
+		kill -KILL "$pid"
+	done
+	wait_for 20 "crash_loop" log_has "level=error .*event=crash_loop service=bad failures=5 action=$1"
+}
+
+@test "on_crash_loop = backoff: said once, and tried again" {
+	crash_loop backoff
+	answers "$(port_of good)"
+	chmod 755 "$DIR/dir"
+	wait_for 20 "2 workers" n_workers_is 2 bad
+	answers "$(port_of bad)"
+	[ "$(log_count event=crash_loop)" -eq 1 ]
+}
+
+@test "on_crash_loop = stop: no more workers, clients wait, a reload tries again" {
+	local failures
+	crash_loop stop
+	failures=$(log_count 'event=worker_exit service=bad .*reason=setup_failed')
+	chmod 755 "$DIR/dir"
+	exec 9<>"/dev/tcp/127.0.0.1/$(port_of bad)"
+	# longer than the next pause of a back-off would have been
+	good 2500
+	n_workers_is 0 bad
+	[ "$(log_count 'event=worker_exit service=bad .*reason=setup_failed')" -eq "$failures" ]
+	reload_daemon
+	log_has event=reload_done
+	serve_on 9
+	answers "$(port_of bad)"
+	[ "$(log_count event=crash_loop)" -eq 1 ]
+}
+
+@test "on_crash_loop = exit: the end, with status 70, after who is served is served" {
+	crash_loop exit
+	wait_daemon
+	[ "$DAEMON_STATUS" -eq 70 ]
+	log_has 'event=stopped status=70'
+}
+
+@test "64 workers that die at once while the master is stopped are all explained and back" {
+	local pid old
+	start_with 'service a { handler = echo workers { min = 64 } }'
+	hold "$(port_of a)"
+	old=$(workers_of "$MASTER")
+	kill -STOP "$MASTER"
+	for pid in $old; do
+		kill -KILL "$pid"
+	done
+	no_process_left "$old"
+	kill -CONT "$MASTER"
+	wait_for 10 "64 workers" n_workers_is 64
+	answers "$(port_of a)"
+	[ "$(log_count 'level=warning .*event=worker_exit .*reason=SIGKILL')" -eq 64 ]
+	[ "$(log_count 'event=worker_exit .*lost=1 ')" -eq 1 ]
+	log_lacks 'event=crash_loop'
+}
+
+@test "on demand: who comes while no worker can be forked waits, and is served when that is over" {
+	local tracer
+	start_with 'service a { handler = echo workers { min = 0 max = 2 idle_timeout = 50ms } }' \
+		'service good { handler = echo workers { min = 1 } }'
+	wait_for 5 "no worker" n_workers_is 0 a
+	beside "$DIR/strace" strace -qq -p "$MASTER" -e trace=clone,clone3,fork,vfork \
+		-e inject=clone,clone3,fork,vfork:error=ENOMEM
+	tracer=$BESIDE
+	wait_for 10 "strace" is_traced "$MASTER"
+	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
+	wait_for 10 "3 failures" fork_failed_times 3
+	log_has 'event=fork_failed service=a worker=1 error="Cannot allocate memory" retry_ms=100'
+	answers "$(port_of good)"
+	kill -TERM "$tracer"
+	wait_for 10 "its end" process_gone "$tracer"
+	serve_on 9
+}
+
+fork_failed_times() {
+	[ "$(log_count 'event=fork_failed')" -ge "$1" ]
+}
