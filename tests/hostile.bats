@@ -82,7 +82,7 @@ alive() {
 
 @test "a worker that writes anything all over the memory it shares with the master harms nobody else" {
 	local good
-	start_with "$(wild_config 'min = 1 max = 4 idle_timeout = 100ms max_connections = 1000' \
+	start_with "$(wild_config 'min = 2 max = 4 idle_timeout = 100ms max_connections = 1000' \
 		'total = 20s stuck = 20s slow = 100ms')"
 	good=$(workers_of "$MASTER" good)
 	wild scribble 1500

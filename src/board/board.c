@@ -150,6 +150,13 @@ struct counts board_read(const struct slot *slot)
 	return counts;
 }
 
+long long board_age_ms(const struct slot *slot, long long born_ms, long long now_ms)
+{
+	long long since_ms = atomic_load(&slot->since_ms);
+
+	return since_ms < born_ms || since_ms > now_ms ? 0 : now_ms - since_ms;
+}
+
 void board_add(struct counts *a, const struct counts *b)
 {
 	a->accepted += b->accepted;

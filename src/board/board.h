@@ -90,6 +90,9 @@ void board_notes(const struct slot *slot, char *buf, size_t size);
 /* Read a slot once, whatever a hostile worker wrote there: in_flight is never negative. */
 struct counts board_read(const struct slot *slot);
 
+/* How long a conn has lasted; 0 if the slot says what cannot be of a worker born at born_ms. */
+long long board_age_ms(const struct slot *slot, long long born_ms, long long now_ms);
+
 /* Add b to a. */
 void board_add(struct counts *a, const struct counts *b);
 

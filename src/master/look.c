@@ -224,6 +224,12 @@ void look_at_pool(struct service_pool *pool, long long now_ms)
 	}
 }
 
+/* What stands on the page may be anything: it wraps around, as the counters there do. */
+static int64_t add(int64_t a, unsigned b)
+{
+	return (int64_t)((uint64_t)a + b);
+}
+
 /* How many conns in flight, as the bell counts them, are worth a call. */
 static int64_t call_at(const struct service_pool *pool)
 {
@@ -234,10 +240,10 @@ static int64_t call_at(const struct service_pool *pool)
 	if (spare == 0)
 		spare = 1;
 	if (ready >= pool->busy + spare)
-		limit = pool->base + ready - spare + 1;
+		limit = add(pool->base, ready - spare + 1);
 	/* somebody must look at the clock, from the next conn on */
 	if (overdue_is_kept(pool) && pool->times_ms == 0 && ready > pool->busy)
-		limit = pool->base + pool->busy + 1;
+		limit = add(pool->base, pool->busy + 1);
 	return limit;
 }
 

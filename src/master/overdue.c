@@ -88,11 +88,9 @@ long long overdue_check(struct worker *worker, const struct counts *counts, long
 {
 	const struct conf_service *service = worker->pool->service;
 	const struct slot *slot = board_slot(worker->pool->board, worker->seat);
-	long long since_ms = atomic_load(&slot->since_ms), slow_ms = 0, stuck_ms = 0;
+	long long since_ms = now_ms - board_age_ms(slot, worker->born_ms, now_ms);
+	long long slow_ms = 0, stuck_ms = 0;
 
-	/* what it says it cannot have been */
-	if (since_ms > now_ms || since_ms < worker->born_ms)
-		since_ms = now_ms;
 	if (service->total_ms > 0 && service->stuck_ms > 0)
 		stuck_ms = since_ms + service->total_ms + service->stuck_ms;
 	if (stuck_ms != 0 && now_ms >= stuck_ms) {

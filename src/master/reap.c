@@ -73,12 +73,13 @@ static long long cpu_ms(const struct rusage *usage)
 }
 
 /* Of the conn that ends with its worker. */
-static void add_conn(struct postmortem *record, const struct slot *slot, long long now_ms)
+static void add_conn(struct postmortem *record, const struct slot *slot, long long born_ms,
+		     long long now_ms)
 {
 	struct sockaddr_storage peer = slot->peer;
 
 	address_text(&peer, slot->peer_length, record->peer);
-	record->conn_age_ms = now_ms - atomic_load(&slot->since_ms);
+	record->conn_age_ms = board_age_ms(slot, born_ms, now_ms);
 	record->conn_in = atomic_load(&slot->conn_in);
 	record->conn_out = atomic_load(&slot->conn_out);
 }
@@ -106,7 +107,7 @@ static struct postmortem examine(const struct worker *worker, int status,
 	record.counts.lost = record.counts.in_flight;
 	record.counts.in_flight = 0;
 	if (record.counts.lost > 0)
-		add_conn(&record, slot, now_ms);
+		add_conn(&record, slot, worker->born_ms, now_ms);
 	board_notes(slot, record.last_lines, sizeof(record.last_lines));
 	return record;
 }

@@ -9,7 +9,7 @@
  *	flood MS	calls the master as fast as it can
  *	close		every descriptor, and then waits for ever
  *
- * The answer is the word again, when it is done.
+ * The answer is the word again, when it is done; "no WORD" if that could not be done.
  */
 #include <preforkd/handler.h>
 
@@ -48,13 +48,42 @@ static int find_pages(volatile uint64_t *pages[PAGES_MAX])
 	char line[512];
 	int n = 0;
 
-	while (maps != NULL && n < PAGES_MAX && fgets(line, sizeof(line), maps) != NULL) {
-		if (strstr(line, "preforkd-board") != NULL)
-			pages[n++] = (void *)(uintptr_t)strtoull(line, NULL, 16);
+	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+		char *end;
+		uintptr_t at = strtoull(line, &end, 16), last = strtoull(end + 1, NULL, 16);
+
+		/* two of them may be one mapping */
+		for (; strstr(line, "preforkd-board") != NULL && at < last && n < PAGES_MAX;
+		     at += PAGE)
+			pages[n++] = (void *)at;
 	}
 	if (maps != NULL)
 		fclose(maps);
 	return n;
+}
+
+/* The eventfd that the master sleeps on; -1: there is none. */
+static int find_bell(void)
+{
+	for (int fd = 3; fd < DESCRIPTORS; fd++) {
+		char path[64], target[64] = "";
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, target, sizeof(target) - 1) > 0 && strstr(target, "eventfd"))
+			return fd;
+	}
+	return -1;
+}
+
+static bool flood(uint64_t until_ms)
+{
+	const uint64_t one = 1;
+	int bell = find_bell();
+	bool rung = true;
+
+	while (rung && now_ms() < until_ms)
+		rung = write(bell, &one, sizeof(one)) == sizeof(one);
+	return rung;
 }
 
 static uint64_t strange(void)
@@ -73,8 +102,8 @@ static uint64_t strange(void)
 	return seed % 3 == 0 ? seed : values[seed % (sizeof(values) / sizeof(values[0]))];
 }
 
-/* words: how many of each page, 64 bits each. */
-static void scribble(uint64_t until_ms, size_t words)
+/* words: how many of both pages, 64 bits each; and the master is called to see them. */
+static bool scribble(uint64_t until_ms, size_t words)
 {
 	volatile uint64_t *pages[PAGES_MAX];
 	int n = find_pages(pages);
@@ -82,26 +111,9 @@ static void scribble(uint64_t until_ms, size_t words)
 	while (n > 0 && now_ms() < until_ms) {
 		for (size_t i = 0; i < words; i++)
 			pages[i % (size_t)n][i / (size_t)n] = strange();
+		flood(now_ms() + 1);
 	}
-}
-
-/* An eventfd takes nothing but 8 bytes; others that would take them are not ours to disturb. */
-static void flood(uint64_t until_ms)
-{
-	const uint64_t one = 1;
-	int bell = -1;
-
-	for (int fd = 3; fd < DESCRIPTORS && bell < 0; fd++) {
-		char path[64], target[64] = "";
-
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		if (readlink(path, target, sizeof(target) - 1) > 0 && strstr(target, "eventfd"))
-			bell = fd;
-	}
-	while (bell >= 0 && now_ms() < until_ms) {
-		if (write(bell, &one, sizeof(one)) < 0)
-			return;
-	}
+	return n == 2;
 }
 
 static void close_all(void)
@@ -115,6 +127,7 @@ static void close_all(void)
 static int wild_serve(struct conn *conn, void *state)
 {
 	char line[64], word[32] = "";
+	bool done = true;
 	int number = 0;
 	uint64_t until_ms;
 
@@ -128,14 +141,14 @@ static int wild_serve(struct conn *conn, void *state)
 	while (strcmp(word, "spin") == 0 && now_ms() < until_ms)
 		;
 	if (strcmp(word, "scribble") == 0)
-		scribble(until_ms, 2 * PAGE / sizeof(uint64_t));
+		done = scribble(until_ms, 2 * PAGE / sizeof(uint64_t));
 	if (strcmp(word, "lie") == 0)
-		scribble(until_ms, 20);
+		done = scribble(until_ms, 20);
 	if (strcmp(word, "flood") == 0)
-		flood(until_ms);
+		done = flood(until_ms);
 	if (strcmp(word, "close") == 0)
 		close_all();
-	return conn_printf(conn, "%s\n", word);
+	return conn_printf(conn, "%s%s\n", done ? "" : "no ", word);
 }
 
 const struct handler preforkd_handler = {

@@ -89,6 +89,19 @@ static void test_counts(void)
 	CHECK(sum.accepted - sum.in_flight == sum.served + sum.failed + sum.refused);
 }
 
+static void test_age(void)
+{
+	struct slot slot = { .since_ms = 500 };
+
+	CHECK_NUMBER(board_age_ms(&slot, 400, 700), 200, "its age");
+	CHECK_NUMBER(board_age_ms(&slot, 501, 700), 0, "older than its worker");
+	CHECK_NUMBER(board_age_ms(&slot, 400, 499), 0, "not begun yet");
+	slot.since_ms = INT64_MIN;
+	CHECK_NUMBER(board_age_ms(&slot, 400, 700), 0, "far off");
+	slot.since_ms = INT64_MAX;
+	CHECK_NUMBER(board_age_ms(&slot, 400, 700), 0, "far off");
+}
+
 static const char *notes_of(const struct slot *slot, size_t size)
 {
 	static char buf[BOARD_NOTES + 1];
@@ -195,6 +208,7 @@ int main(void)
 	test_bell();
 	test_slots();
 	test_counts();
+	test_age();
 	test_notes();
 	test_hostile_notes();
 	test_postmortems();
