@@ -129,7 +129,7 @@ slow_are() {
 
 @test "slow: one line about each connection that lasts, which goes on" {
 	local worker
-	start_with "$(service a echo 'slow = 200ms')" "$(service other echo 'slow = 20s')" "$(service brief echo 'slow = 10ms')"
+	start_with "$(service a echo 'slow = 200ms')" "$(service other echo 'slow = 20s')"
 	worker=$(workers_of "$MASTER" a)
 	hold "$(port_of other)" 7
 	hold "$(port_of a)"
@@ -144,13 +144,21 @@ slow_are() {
 	hold "$(port_of a)"
 	wait_for 10 "the next line" slow_are 2
 	serve_on 9
-	# another look, for another service's sake
-	hold "$(port_of brief)" 8
-	wait_for 10 "its line" slow_are 3
-	[ "$(log_count 'event=conn_slow service=a ')" -eq 2 ]
 	serve_on 9
 	log_lacks 'event=(worker_exit|worker_stuck)'
 	[ "$(workers_of "$MASTER" a)" = "$worker" ]
+}
+
+@test "slow: one line, however often its worker is looked at" {
+	start_with 'service a { handler = echo workers { min = 3 } timeouts { slow = 200ms drain = 10s } }'
+	hold "$(port_of a)" 7
+	wait_for 10 "the line" slow_are 1
+	# each one is a look at all of them
+	hold "$(port_of a)" 8
+	wait_for 10 "the next line" slow_are 2
+	hold "$(port_of a)" 9
+	wait_for 10 "the third line" slow_are 3
+	[ "$(sed -n 's/.*event=conn_slow .* peer=\([^ ]*\).*/\1/p' "$LOG" | sort -u | wc -l)" -eq 3 ]
 }
 
 @test "slow: what a worker does that computes, and one that is stopped" {
