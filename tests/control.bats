@@ -297,6 +297,119 @@ answer_lacks() {
 	log_lacks 'event=(reload_started|stopping)'
 }
 
+# ---- pools ----
+
+# workers_are N SERVICE: the master tells of so many that are idle or busy, and of none that leaves
+workers_are() {
+	[ "$(ask workers "$2" | grep -Ec ' state="(idle|busy)" ')" -eq "$1" ] &&
+		[ "$(ask workers "$2" | grep -c '^worker ')" -eq "$1" ]
+}
+
+# pid_of_worker SERVICE: of the first one
+pid_of_worker() {
+	ask workers "$1" | sed -n 's/^worker .* pid=\([0-9]*\) .*/\1/p' | head -n 1
+}
+
+@test "scale: more and fewer workers, until the next reload" {
+	start
+	[ "$(ask scale a 5 5)" = $'ok\nend' ]
+	wait_for 5 "five" workers_are 5 a
+	answer_has '^service name="a" .* min=5 max=5 ' status
+	ask scale a 0 1
+	wait_for 5 "one at most" answer_has '^service name="a" .* workers=[01] .* min=0 max=1 ' status
+	answers "$PORT"
+	# words, not one
+	# shellcheck disable=SC2086
+	for words in 'a 2 1' 'a 0 0' 'a -1 2' 'a 1 100000' 'a x y' 'b 1 2' 'a 1'; do
+		[[ $(ask scale $words) == 'error 64 '* ]]
+	done
+	ask reload --wait
+	wait_for 5 "two" workers_are 2 a
+}
+
+@test "what cannot be scaled says why" {
+	start 'service b { handler = persistent  command = { "/bin/sleep", "1000" } workers { max = 1 } }' \
+		'service c { handler = echo  port = 0  socket { reuse_port = per-worker } workers { max = 2 } }'
+	[[ $(ask scale b 1 2) == 'error 64 b cannot be scaled so: programs'* ]]
+	ask scale b 2 2
+	wait_for 5 "two programs" answer_has '^service name="b" .* workers=2 ' status
+	[[ $(ask scale c 3 3) == 'error 64 c cannot be scaled so: each of its workers'* ]]
+}
+
+@test "pause: nobody serves, who comes waits and is served when it goes on" {
+	start
+	hold "$PORT" 9
+	[ "$(ask pause a)" = $'ok\nend' ]
+	wait_for 5 "the idle one's leave" answer_has '^service name="a" state="paused" .* busy=0 idle=0 ' status
+	# who is being served is served to the end
+	serve_on 9
+	release 9
+	wait_for 5 "no worker" n_workers_is 0 a
+	beside waits perl "$BATS_TEST_DIRNAME/lib/client.pl" loop "$PORT" "$BATS_TEST_TMPDIR/enough"
+	wait_for 5 "a client that waits" answer_has '^service name="a" state="paused" .* waiting=1 ' status
+	answer_has '^line text="service a has no worker that is ready"$' health --ready
+	n_workers_is 0 a
+	[ "$(ask resume a)" = $'ok\nend' ]
+	wait_for 5 "the service" answer_has '^service name="a" state="(ok|all busy)" .* served=[1-9]' status
+	touch enough
+	wait "$BESIDE"
+	[[ $(ask pause b) == 'error 64 no service "b" is up'* ]]
+}
+
+@test "retire: each worker is replaced, and nobody who is served notices" {
+	local old
+	start
+	old=$(workers_of "$MASTER" a)
+	hold "$PORT" 9
+	ask retire a
+	wait_for 5 "two new ones" answer_has '^service name="a" .* idle=2 .* leaving=1 ' status
+	serve_on 9
+	release 9
+	no_process_left "$old"
+	workers_are 2 a
+	# one of them, by its pid
+	old=$(pid_of_worker a)
+	ask retire "$old"
+	no_process_left "$old"
+	wait_for 5 "two" workers_are 2 a
+	[[ $(ask retire "$old") == "error 64 there is no worker \"$old\""* ]]
+	[[ $(ask retire nope) == 'error 64 '* ]]
+	stop_daemon
+	account_is a lost=0
+}
+
+@test "kill ends a worker at once, and no other process" {
+	local old
+	start
+	old=$(pid_of_worker a)
+	[ "$(ask kill "$old")" = $'ok\nend' ]
+	no_process_left "$old"
+	log_has "event=worker_killed service=a worker=[12] worker_pid=$old reason=asked_for"
+	wait_for 5 "two" workers_are 2 a
+	for old in "$MASTER" $$ 1 0 -1 99999999999 a; do
+		[[ $(ask kill "$old") == 'error 64 there is no worker '* ]]
+	done
+	# of one that leaves, too
+	hold "$PORT" 9
+	old=$(busy_worker a)
+	ask reload --wait
+	ask kill "$old"
+	no_process_left "$old"
+}
+
+@test "postmortem tells why workers died" {
+	local old
+	start
+	[ "$(ask postmortem)" = $'ok\nend' ]
+	hold "$PORT" 9
+	old=$(busy_worker a)
+	kill -SEGV "$old"
+	wait_for 5 "its end" log_has "event=worker_exit .*worker_pid=$old"
+	answer_has "^postmortem at_ms=[0-9]+ service=\"a\" reason=\"SIGSEGV[^\"]*\" oom=\"(no|unknown)\" worker=[12] pid=$old .* lost=1 peer=\"127.0.0.1:[0-9]+\" conn_age_ms=" postmortem
+	answer_has "pid=$old" postmortem a
+	[ "$(ask postmortem b)" = $'ok\nend' ]
+}
+
 # ---- who may ----
 
 @test "the mode decides who may ask; root, the master's user and the group who may command" {

@@ -56,11 +56,17 @@ static void show_reload(struct answer *answer, FILE *out)
 static const struct ask asks[] = {
 	{ "status", show_status, "service generation" },
 	{ "workers", show_all_workers, "worker" },
+	{ "postmortem", show_postmortem, "postmortem" },
 	{ "health", show_health, NULL },
 	{ "version", show_records, "" },
 	{ "log-level", show_records, NULL },
 	{ "config", show_records, NULL },
 	{ "reload", show_reload, NULL },
+	{ "scale", show_records, NULL },
+	{ "retire", show_records, NULL },
+	{ "pause", show_records, NULL },
+	{ "resume", show_records, NULL },
+	{ "kill", show_records, NULL },
 	{ "stop", show_records, NULL },
 };
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -189,6 +190,53 @@ void show_workers(struct answer *answer, bool busy_only, FILE *out)
 			add_worker(table, &record, !busy_only);
 	}
 	table_print(table, out);
+}
+
+/* Lines of a handler: each on its own, the rest stays escaped. */
+static void show_last_lines(const char *lines, FILE *out)
+{
+	while (*lines != '\0') {
+		const char *end = strstr(lines, "\\x0a");
+		size_t length = end != NULL ? (size_t)(end - lines) : strlen(lines);
+		char line[8192], plain[8192];
+
+		snprintf(line, sizeof(line), "%.*s", (int)length, lines);
+		fprintf(out, "    | %s\n", answer_unescape(line, plain, sizeof(plain)));
+		lines = end != NULL ? end + 4 : lines + length;
+	}
+}
+
+static void show_death(const struct record *record, FILE *out)
+{
+	char date[WORD_MAX], age[WORD_MAX], text[WORD_MAX];
+	time_t at = (time_t)(answer_number(record, "at_ms") / 1000);
+	struct tm tm;
+
+	localtime_r(&at, &tm);
+	strftime(date, sizeof(date), "%F %T", &tm);
+	fprintf(out, "%s  %s: worker %s (pid %s, generation %s): %s\n", date,
+		answer_text(record, "service"), answer_text(record, "worker"),
+		answer_text(record, "pid"), answer_text(record, "generation"),
+		answer_unescape(answer_text(record, "reason"), text, sizeof(text)));
+	fprintf(out, "    OOM killer: %s; lived %s, used %s ms of processor time, %lldK\n",
+		answer_text(record, "oom"), duration(answer_number(record, "age_ms"), age),
+		answer_text(record, "cpu_ms"), answer_number(record, "max_rss") / 1024);
+	fprintf(out, "    accepted %s, served %s, lost %s\n", answer_text(record, "accepted"),
+		answer_text(record, "served"), answer_text(record, "lost"));
+	if (answer_has(record, "peer"))
+		fprintf(out, "    it served %s for %s, %s bytes in, %s out\n",
+			answer_unescape(answer_text(record, "peer"), text, sizeof(text)),
+			duration(answer_number(record, "conn_age_ms"), age),
+			answer_text(record, "conn_in"), answer_text(record, "conn_out"));
+	show_last_lines(answer_text(record, "last_lines"), out);
+}
+
+void show_postmortem(struct answer *answer, FILE *out)
+{
+	struct record record;
+
+	while (answer_next(&answer->records, &record))
+		show_death(&record, out);
 }
 
 void show_records(struct answer *answer, FILE *out)

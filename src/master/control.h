@@ -20,6 +20,7 @@
  *	control_client.c    one client: its line, its answer, its time
  *	control_command.c   the words of the line, and who may say them
  *	control_status.c    what the master knows
+ *	control_change.c    what is wanted of a pool
  */
 #ifndef PREFORKD_MASTER_CONTROL_H
 #define PREFORKD_MASTER_CONTROL_H

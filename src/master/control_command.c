@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "conf/print.h"
+#include "master/control_change.h"
+#include "master/control_postmortem.h"
 #include "master/control_status.h"
 #include "master/state.h"
 
@@ -105,12 +107,18 @@ static void run_log_level(struct control_call *call)
 static const struct command commands[] = {
 	{ "status", 0, 1, MAY_ASK, control_status },
 	{ "workers", 0, 1, MAY_ASK, control_workers },
+	{ "postmortem", 0, 1, MAY_CHANGE, control_postmortem },
 	{ "health", 0, 1, MAY_ASK, control_health },
 	{ "version", 0, 0, MAY_ASK, run_version },
 	{ "log-level", 0, 1, WORDS_CHANGE, run_log_level },
 	{ "config", 0, 0, MAY_CHANGE, run_config },
 	{ "reload", 0, 1, MAY_CHANGE, run_reload },
 	{ "stop", 0, 1, MAY_CHANGE, run_stop },
+	{ "scale", 3, 3, MAY_CHANGE, control_scale },
+	{ "retire", 1, 1, MAY_CHANGE, control_retire },
+	{ "pause", 1, 1, MAY_CHANGE, control_pause },
+	{ "resume", 1, 1, MAY_CHANGE, control_resume },
+	{ "kill", 1, 1, MAY_CHANGE, control_kill },
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(*commands))

@@ -134,6 +134,7 @@ static void tell_service(struct control_call *call, struct service_pool *pool, c
 	control_reply_number(reply, "max", view.max);
 	if (view.knows_waiting)
 		control_reply_number(reply, "waiting", view.waiting);
+	control_reply_number(reply, "times_all_busy", pool->full_count);
 	tell_counts(reply, &counts);
 	control_reply_number(reply, "failures", pool->policy.failures);
 	control_reply_number(reply, "backoff_ms", view.backoff_ms);
@@ -250,7 +251,7 @@ static void check_ready(struct control_call *call, struct service_pool *pool, co
 	struct text text = text_start(buf, sizeof(buf));
 
 	(void)state;
-	if (view.busy + view.idle > 0 || view.min == 0)
+	if (view.busy + view.idle > 0 || (view.min == 0 && !pool->policy.paused))
 		return;
 	text_addf(&text, "service %s has no worker that is ready", name_of(pool));
 	complain(call, buf);

@@ -35,15 +35,18 @@ static void add_seat(struct view *view, const struct service_pool *pool, unsigne
 struct view control_view_pool(const struct service_pool *pool)
 {
 	struct view view = {
-		.min = (unsigned)pool->service->workers_min,
-		.max = (unsigned)pool->service->workers_max,
+		.min = pool->policy.limits.min,
+		.max = pool->policy.limits.max,
 	};
 	long long wait_ms = pool->policy.not_before_ms - clock_now_ms();
 
 	for (unsigned i = 0; i < pool->policy.n_seats; i++)
 		add_seat(&view, pool, i);
-	if (wait_ms > 0 && pool->policy.goal == POOL_SERVE)
+	if (wait_ms > 0 && pool->policy.goal == POOL_SERVE && !pool->policy.paused)
 		view.backoff_ms = (uint64_t)wait_ms;
+	if (pool->listener != NULL)
+		view.waiting = listener_waiting(&pool->listener->listener);
+	view.knows_waiting = pool->listener != NULL && view.waiting != LISTENER_SOME;
 	return view;
 }
 
@@ -51,10 +54,14 @@ const char *control_view_state(const struct service_pool *pool, const struct vie
 {
 	if (pool->listener == NULL)
 		return "waiting for its address";
+	if (pool->policy.paused)
+		return "paused";
 	if (view->busy + view->idle == 0 && view->backoff_ms > 0)
 		return "failing";
+	if (view->busy + view->idle + view->starting == 0)
+		return view->min == 0 ? "on demand" : "no worker";
 	if (view->busy + view->idle == 0)
-		return view->starting > 0 ? "starting" : "no worker";
+		return "starting";
 	if (view->idle == 0)
 		return view->busy >= view->max ? "all busy" : "growing";
 	return "ok";

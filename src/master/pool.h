@@ -152,6 +152,9 @@ bool pool_seen(struct pool *pool, unsigned peak, unsigned waiting, long long now
 /* The worker in a seat shall be replaced; nothing for a seat without one, or before min_age. */
 void pool_expire(struct pool *pool, unsigned seat, long long now_ms);
 
+/* The same at any age: somebody asked for it. False where there is none that serves. */
+bool pool_retire(struct pool *pool, unsigned seat);
+
 /* The worker in a seat shall be gone within grace_ms. */
 void pool_overdue(struct pool *pool, unsigned seat, long long now_ms);
 

@@ -198,15 +198,22 @@ bool pool_seen(struct pool *pool, unsigned peak, unsigned waiting, long long now
 	return true;
 }
 
-void pool_expire(struct pool *pool, unsigned index, long long now_ms)
+bool pool_retire(struct pool *pool, unsigned index)
 {
 	struct seat *seat = &pool->seats[index];
 
-	if (!serves(seat) || seat->expired || now_ms - seat->since_ms < pool->limits.min_age_ms)
-		return;
+	if (!serves(seat))
+		return false;
 	count(pool, seat, -1);
 	seat->expired = true;
 	count(pool, seat, 1);
+	return true;
+}
+
+void pool_expire(struct pool *pool, unsigned index, long long now_ms)
+{
+	if (now_ms - pool->seats[index].since_ms >= pool->limits.min_age_ms)
+		pool_retire(pool, index);
 }
 
 void pool_overdue(struct pool *pool, unsigned index, long long now_ms)

@@ -128,8 +128,24 @@ static void take_steps(struct service_pool *pool, struct round *round)
 	}
 }
 
+/* What preforkctl was told to kill. */
+static void kill_wanted(struct service_pool *pool, struct round *round)
+{
+	for (unsigned i = 0; pool->kills > 0 && i < pool->policy.n_seats; i++) {
+		struct worker *worker = &pool->workers[i];
+
+		if (worker->pid == 0 || !worker->kill_wanted)
+			continue;
+		worker->kill_wanted = false;
+		worker->told_why = "asked_for";
+		kill_worker(pool, i, round->now_ms);
+	}
+	pool->kills = 0;
+}
+
 static void reconcile_pool(struct service_pool *pool, struct round *round)
 {
+	kill_wanted(pool, round);
 	look_at_pool(pool, round->now_ms);
 	take_steps(pool, round);
 	/* who was told to leave is not counted on any more */

@@ -40,6 +40,7 @@ struct worker {
 	uint64_t conns_max;   /* then it is to be replaced; 0: never */
 	long long expires_ms; /* likewise */
 	uint64_t slow_conn;   /* the number of the conn that was said to be slow */
+	bool kill_wanted;     /* somebody asked for its end */
 	const char *told_why; /* for the line that it was killed; NULL: its time was over */
 	/* of a persistent program, 0 for not: */
 	bool begins;		  /* its ready pipe said so */
@@ -83,6 +84,8 @@ struct service_pool {
 	long long full_said_ms; /* when the next line about it is due */
 	unsigned full_count;	/* how often that was so */
 	bool crash_loop_said;
+
+	unsigned kills; /* workers with kill_wanted; see control_change.c */
 };
 
 enum canary { CANARY_NONE, CANARY_STARTS, CANARY_SINGS };
