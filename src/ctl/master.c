@@ -36,8 +36,11 @@ static void read_note(const char *directory, const char *config, char *path, siz
 	file = fopen(lock, "re");
 	if (file == NULL)
 		return;
-	if (fgets(path, (int)size, file) == NULL || fgets(path, (int)size, file) == NULL)
-		path[0] = '\0';
+	/* the first one is the pid */
+	for (int line = 0; line < 2; line++) {
+		if (fgets(path, (int)size, file) == NULL)
+			path[0] = '\0';
+	}
 	path[strcspn(path, "\n")] = '\0';
 	fclose(file);
 }

@@ -117,20 +117,22 @@ static bool wants_to_quit(void)
 	return read(STDIN_FILENO, &key, 1) != 1 || key == 'q' || key == 'Q';
 }
 
-static void refresh(const struct arguments *arguments)
+/* False without memory. */
+static bool refresh(const struct arguments *arguments)
 {
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
 
 	if (out == NULL)
-		usage_die(EX_OSERR, "out of memory");
+		return false;
 	add(arguments, "status\n", out);
 	putc('\n', out);
 	add(arguments, "workers\n", out);
 	if (fclose(out) == 0 && text != NULL)
 		paint(text);
 	free(text);
+	return true;
 }
 
 int top_run(const struct arguments *arguments, int argc)
@@ -148,9 +150,8 @@ int top_run(const struct arguments *arguments, int argc)
 		fprintf(stderr, "preforkctl: the terminal: %s\n", strerror(errno));
 		return EX_IOERR;
 	}
-	do {
-		refresh(arguments);
-	} while (ended == 0 && !wants_to_quit());
+	while (ended == 0 && refresh(arguments) && !wants_to_quit())
+		;
 	leave(&before);
 	return EX_OK;
 }

@@ -52,21 +52,21 @@ int reload_apply_log(const struct master *master, const struct conf *conf)
 /* The one reload's whose lines they are; the log knows no master. */
 static struct verdict *collecting;
 
-/* An error of the config as it is, anything else with its name. */
+/* An error of the config as it is, anything else with its name; what is too much is cut off. */
 static void collect(const char *event, const struct log_field *fields)
 {
 	struct verdict *verdict = collecting;
 	size_t length = strlen(verdict->problems);
-	struct text text = { verdict->problems, sizeof(verdict->problems) - 1, length };
+	struct text text = { verdict->problems, sizeof(verdict->problems), length };
 
+	if (length > 0)
+		text_add(&text, "\n");
 	if (strncmp(event, "config_", strlen("config_")) == 0) {
 		text_add(&text, fields->text);
 	} else {
 		text_add(&text, event);
 		log_add_fields(&text, fields);
 	}
-	/* there is room: text_add() stops one byte earlier */
-	strcat(verdict->problems, "\n");
 }
 
 static void begin_verdict(struct master *master)
