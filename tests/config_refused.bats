@@ -485,6 +485,55 @@ root() {
 	all_refused 11
 }
 
+@test "what cannot be meant in the block run is refused" {
+	local groups='"no-such-group" is no group' nr_open
+	nr_open=$(cat /proc/sys/fs/nr_open)
+	root || groups='only root can choose them'
+	start_good_daemon
+	service_rows <<-END
+	run { groups = {no-such-group} } ~ run.groups: $groups
+	run { groups = {"-1"} } ~ run.groups: ${groups/no-such-group/-1}
+	run { chroot = tmp } ~ run.chroot: must be an absolute path
+	run { chroot = "$CONF" } ~ run.chroot: $CONF: is not a directory
+	run { chroot = "$CONF-no" } ~ run.chroot: $CONF-no: No such file or directory
+	run { chroot = "/tmp" } ~ run.chroot: /tmp: can be written by others (chmod o-w)
+	run { nice = 20 } ~ run.nice: "20" is not a number from -20 to 19
+	run { nice = -21 } ~ run.nice: "-21" is not a number from -20 to 19
+	run { nice = 1x } ~ run.nice: "1x" is not a number from -20 to 19
+	run { nice = - } ~ run.nice: "-" is not a number from -20 to 19
+	run { nice = --1 } ~ run.nice: "--1" is not a number from -20 to 19
+	run { oom_score_adj = 1001 } ~ run.oom_score_adj: "1001" is not a number from -1000 to 1000
+	run { oom_score_adj = -1001 } ~ run.oom_score_adj: "-1001" is not a number from -1000 to 1000
+	run { cpu_affinity = "a" } ~ run.cpu_affinity: "a" is not a list of CPUs such as 0-3,5
+	run { cpu_affinity = "0," } ~ run.cpu_affinity: "0," is not a list of CPUs such as 0-3,5
+	run { cpu_affinity = "0,,1" } ~ run.cpu_affinity: "0,,1" is not a list of CPUs such as 0-3,5
+	run { cpu_affinity = "1-0" } ~ run.cpu_affinity: "1-0" is not a list of CPUs such as 0-3,5
+	run { cpu_affinity = "0-1:0" } ~ run.cpu_affinity: "0-1:0" is not a list of CPUs such as 0-3,5
+	run { cpu_affinity = "-1" } ~ run.cpu_affinity: "-1" is not a list of CPUs such as 0-3,5
+	run { cpu_affinity = "1024" } ~ run.cpu_affinity: "1024" is not a list of CPUs such as 0-3,5
+	run { cpu_affinity = "0,1023" } ~ run.cpu_affinity: there is no CPU 1023
+	run { core = maybe } ~ run.core: "maybe" is not a number, with K, M or G if you like, nor unlimited
+	run { no_new_privileges = false } ~ run.no_new_privileges: only handlers exec and persistent have it
+	run { no_new_privileges = true } ~ run.no_new_privileges: only handlers exec and persistent have it
+	run { capabilities = {net_raw, root} } ~ run.capabilities: "root" is none of capabilities(7)
+	run { capabilities = {"cap_"} } ~ run.capabilities: "cap_" is none of capabilities(7)
+	run { limits { as = 1T } } ~ run.limits.as: "1T" is not a number, with K, M or G if you like, nor unlimited
+	run { limits { as = ":1G" } } ~ run.limits.as: "" is not a number, with K, M or G if you like, nor unlimited
+	run { limits { as = "1G:" } } ~ run.limits.as: "" is not a number, with K, M or G if you like, nor unlimited
+	run { limits { as = "1:2:3" } } ~ run.limits.as: "2:3" is not a number, with K, M or G if you like, nor unlimited
+	run { limits { as = "2:1" } } ~ run.limits.as: "2:1": the soft limit is more than the hard one
+	run { limits { as = "unlimited:1" } } ~ run.limits.as: "unlimited:1": the soft limit is more than the hard one
+	run { limits { cpu = 10 } } ~ run.limits.cpu: "10" is not a duration with its unit
+	run { limits { cpu = 1500ms } } ~ run.limits.cpu: "1500ms" is not in whole seconds
+	run { limits { nofile = 15 } } ~ run.limits.nofile: must be at least 16
+	run { limits { nofile = "$((nr_open + 1))" } } ~ run.limits.nofile: is more than the system has, $nr_open (sysctl fs.nr_open)
+	run { nofile = 20 limits { nofile = 20 } } ~ run.nofile: stands in run.limits, too; write one of them
+	run { limits { nofiles = 20 } } ~ run.limits: unknown key nofiles; did you mean nofile?
+	limits { nofile = 20 } ~ unknown key limits; it stands in a block run { }
+	END
+	all_refused 39
+}
+
 @test "what is missing is named" {
 	start_good_daemon
 	file_rows <<-'END'

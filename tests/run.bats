@@ -141,18 +141,48 @@ has_capability() {
 	done
 }
 
-@test "a setuid program has an effect where no_new_privileges is false" {
+@test "a setuid program has an effect, and all of it, where no_new_privileges is false" {
 	local program
 	need_root
 	DIR=$(mktemp -d /tmp/preforkd-test.XXXXXX)
 	chmod 755 "$DIR"
-	install -m 4755 "$(readlink -f "$(command -v id)")" "$DIR/id"
+	install -m 4755 "$(readlink -f "$(command -v cat)")" "$DIR/cat"
 	findmnt -no OPTIONS -T "$DIR" | grep -q nosuid && strict_skip "kernel: /tmp is mounted nosuid"
-	program="handler = exec command = {\"/bin/sh\", \"-c\", \"exec $DIR/id -u\"} workers { min = 1 }"
+	program="handler = exec workers { min = 1 } command = {\"/bin/sh\", \"-c\", \"exec $DIR/cat /proc/self/status\"}"
 	start_with "service off { $program run { user = daemon no_new_privileges = false } }" \
 		"service on { $program run { user = bin } }"
-	[ "$(timeout 20 socat -u "TCP:$(address_of off)" -)" = 0 ]
-	[ "$(timeout 20 socat -u "TCP:$(address_of on)" -)" = "$(id -u bin)" ]
+	timeout 20 socat -u "TCP:$(address_of off)" - >"$BATS_TEST_TMPDIR/off"
+	timeout 20 socat -u "TCP:$(address_of on)" - >"$BATS_TEST_TMPDIR/on"
+	grep -E '^(Uid|CapEff)' "$BATS_TEST_TMPDIR"/o*
+	grep -q $'^Uid:\t1\t0\t' "$BATS_TEST_TMPDIR/off"
+	[ "$(grep ^CapEff "$BATS_TEST_TMPDIR/off")" = "$(grep ^CapEff "/proc/$MASTER/status")" ]
+	grep -q $'^Uid:\t2\t2\t' "$BATS_TEST_TMPDIR/on"
+	grep -q $'^CapEff:\t0000000000000000$' "$BATS_TEST_TMPDIR/on"
+}
+
+# refused_without CAPABILITY RUN REGEX: by -t of a root without it
+refused_without() {
+	echo "service x { handler = echo run { $2 } }" | write_config
+	run -78 setpriv "--bounding-set=-$1" "--inh-caps=-$1" "$PREFORKD" -t -c "$CONF"
+	[[ $output =~ $3 ]]
+}
+
+@test "what the master has no right to give is refused, with the remedy" {
+	local remedy='which preforkd does not have .*systemctl edit, CapabilityBoundingSet=CAP_'
+	need_root
+	setpriv --bounding-set=-sys_nice true || strict_skip "root: without the right to give up capabilities"
+	refused_without sys_nice 'nice = -1' "run.nice: needs CAP_SYS_NICE, ${remedy}SYS_NICE"
+	refused_without sys_chroot 'chroot = "/usr"' "run.chroot: needs CAP_SYS_CHROOT, ${remedy}SYS_CHROOT SystemCallFilter=chroot"
+	refused_without net_raw 'capabilities = {net_raw}' "run.capabilities: needs CAP_NET_RAW, ${remedy}NET_RAW"
+	refused_without sys_resource 'oom_score_adj = -1000' "run.oom_score_adj: needs CAP_SYS_RESOURCE, ${remedy}SYS_RESOURCE"
+	ulimit -n 4000
+	refused_without sys_resource 'nofile = 4001' \
+		'run.nofile: is more than the hard limit of preforkd itself, 4000 .*systemctl edit, LimitNOFILE='
+	ulimit -t 4000
+	refused_without sys_resource 'limits { cpu = "1s:5000s" }' 'run.limits.cpu: is more than .*, 4000 .*LimitCPU='
+	# what it has is not
+	echo 'service x { handler = echo run { nice = 1 nofile = 4000 limits { cpu = 4000s } } }' | write_config
+	setpriv --bounding-set=-sys_resource,-sys_nice --inh-caps=-sys_resource,-sys_nice "$PREFORKD" -t -c "$CONF"
 }
 
 # new_root: DIR is a root directory with a shell, cat and ls in it, their libraries and no /proc
@@ -185,7 +215,8 @@ new_root() {
 	chmod 755 "$DIR/inside/script"
 	start_with "service prog { handler = exec command = {\"/inside/script\"} workers { min = 1 }
 			run { chroot = \"$DIR\" directory = \"/inside\" } }" \
-		"service built { handler = daytime workers { min = 1 } run { chroot = \"$DIR\" } }"
+		"service built { handler = daytime workers { min = 1 }
+			run { chroot = \"$DIR\" environment = {\"TZ=:/usr/share/zoneinfo/Asia/Tokyo\"} } }"
 	WORKER=$(workers_of "$MASTER" prog)
 	[ "$(readlink "/proc/$WORKER/root")" = "$DIR" ]
 	[ "$(readlink "/proc/$WORKER/cwd")" = "$DIR/inside" ]
@@ -193,7 +224,7 @@ new_root() {
 	[ "$(in_program file)" = 'from inside' ]
 	[ -z "$(in_program "$BATS_TEST_FILENAME")" ]
 	# the time zone is that of the machine
-	[[ $(timeout 20 socat -u "TCP:$(address_of built)" -) = *-"$(env -u TZ date +%Z)"$'\r' ]]
+	[[ $(timeout 20 socat -u "TCP:$(address_of built)" -) = *-"$(TZ=:/usr/share/zoneinfo/Asia/Tokyo date +%Z)"$'\r' ]]
 	[ "$(readlink "/proc/$(workers_of "$MASTER" built)/root")" = "$DIR" ]
 	[ "$(readlink "/proc/$MASTER/root")" = / ]
 }

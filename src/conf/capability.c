@@ -86,6 +86,7 @@ void capability_need(struct compile *compile, const struct conf_service *service
 		return;
 	compile_error(compile, service, key,
 		      "needs CAP_%s, which preforkd does not have (start it as root; of a unit: "
-		      "systemctl edit, CapabilityBoundingSet=CAP_%s)",
-		      names[capability], names[capability]);
+		      "systemctl edit, CapabilityBoundingSet=CAP_%s%s)",
+		      names[capability], names[capability],
+		      capability == CAP_SYS_CHROOT ? " SystemCallFilter=chroot" : "");
 }

@@ -125,11 +125,13 @@ static bool parse_range(const char **at, cpu_set_t *cpus)
 static bool parse_cpus(const char *string, cpu_set_t *cpus_r)
 {
 	CPU_ZERO(cpus_r);
-	do {
-		if (!parse_range(&string, cpus_r))
+	while (parse_range(&string, cpus_r)) {
+		if (*string == '\0' || *string == '\n')
+			return true;
+		if (*string++ != ',')
 			return false;
-	} while (*string == ',' && *++string != '\0');
-	return *string == '\0' || *string == '\n';
+	}
+	return false;
 }
 
 static bool online_cpus(cpu_set_t *cpus_r)
