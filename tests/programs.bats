@@ -5,9 +5,8 @@
 
 bats_require_minimum_version 1.5.0
 load lib/daemon
+load lib/examples
 load lib/network
-
-EXAMPLES=$BATS_TEST_DIRNAME/../etc/services.d
 
 setup() {
 	daemon_setup
@@ -16,13 +15,6 @@ setup() {
 }
 
 teardown() { daemon_teardown; }
-
-# example NAME [SED...]: a service of etc/services.d on any free port, changed by commands of sed(1)
-example() {
-	local name=$1
-	shift
-	sed -E -e '/^[[:space:]]*port[[:space:]]*= [0-9]+$/ s/[0-9]+$/0/' "${@/#/-e}" "$EXAMPLES/$name.conf.example"
-}
 
 # need PROGRAM PACKAGE
 need() {
@@ -296,7 +288,7 @@ name_server() {
 
 # ---- filters and scripts: the example ----
 
-@test "a shell, an awk and a tr: the services of the example script" {
+@test "a shell, an awk, a tr and a cat: the services of the example script" {
 	start_debug "$(example script)"
 	[[ $(timeout 30 socat -t 30 - "TCP:$(address_of whoami)" </dev/null) =~ ^'You are 127.0.0.1, port '[0-9]+\.$'\n'.+ ]]
 	echo 'good day' | timeout 30 socat -t 30 - "TCP:$(address_of greeting)" >"$DIR/got"
@@ -304,8 +296,9 @@ name_server() {
 	log_has 'event=program_output service=greeting .* line="from 127.0.0.1"'
 	"$TEST_BIN/dgram" -w 20000 -o "$DIR/answer" "$(address_of upper)" 'hello, world' >"$DIR/answers"
 	[ "$(cat "$DIR/answer")" = 'HELLO, WORLD' ]
+	[ "$(echo 'good day' | timeout 30 socat -t 30 - "TCP:$(address_of cat)")" = 'good day' ]
 	stop_daemon
-	for name in whoami greeting upper; do
+	for name in whoami greeting upper cat; do
 		account_is "$name" accepted=1 served=1
 	done
 }

@@ -4,8 +4,7 @@
 # shellcheck disable=SC2154  # MASTER, LOG, ... are set by lib/daemon
 
 load lib/daemon
-
-EXAMPLES=$BATS_TEST_DIRNAME/../etc/services.d
+load lib/examples
 
 setup() {
 	daemon_setup
@@ -24,19 +23,6 @@ teardown() {
 # needs PROGRAM PACKAGE
 needs() {
 	[ -x "$1" ] || strict_skip "$1 is not installed (Debian: $2)"
-}
-
-# example NAME [SED...]: a service of etc/services.d on any free port, changed by commands of sed(1)
-example() {
-	local name=$1
-	shift
-	sed -E -e '/^[[:space:]]*port[[:space:]]*= [0-9]+$/ s/[0-9]+$/0/' "${@/#/-e}" "$EXAMPLES/$name.conf.example"
-}
-
-# tcp_service NAME LINE COMMAND: COMMAND as the config has it
-tcp_service() {
-	printf 'service %s {\n\taddress = "127.0.0.1"\n\tport = 0\n\thandler = persistent\n' "$1"
-	printf '\tcommand = { %s }\n\t%s\n}\n' "$3" "$2"
 }
 
 # get SERVICE PATH
@@ -127,22 +113,21 @@ reload_under_load() {
 @test "node: http.listen({fd: 3})" {
 	needs /usr/bin/node nodejs
 	needs /usr/bin/curl curl
-	tcp_service web 'workers { min = 2 }' \
-		"\"/usr/bin/node\", \"-e\", \"require('http').createServer((q, r) => r.end('hello of node')).listen({fd: 3})\"" |
-		write_config
+	example_file node /srv/app/hello.js >"$WWW/hello.js"
+	example node "s|/srv/app|$WWW|" | write_config
 	start_daemon
 	for _ in 1 2 3 4; do
-		answers_with web 'hello of node'
+		answers_with node hello
 	done
 	reload_daemon
 	log_has 'event=reload_done'
 	wait_for 10 "the new ones alone" n_children_is 2
-	answers_with web 'hello of node'
+	answers_with node hello
 	# what node leaves of the socket is for others: libuv made it non-blocking
-	printf 'service web { address = "127.0.0.1" port = 0 handler = echo }' | write_config
+	printf 'service node { address = "localhost" port = 0 handler = echo }' | write_config
 	reload_daemon
-	wait_for 10 "4 workers" n_workers_is 4 web
-	answers "$(port_of web)"
+	wait_for 10 "4 workers" n_workers_is 4 node
+	answers "$(port_of node)"
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 	log_lacks 'worker_killed|level=warning'
@@ -153,21 +138,22 @@ reload_under_load() {
 	needs "$proxy" systemd
 	{
 		printf 'service inner { family = unix path = "%s" handler = echo socket { mode = 0666 } }\n' "$BATS_TEST_TMPDIR/inner"
-		tcp_service outer 'workers { min = 2 }' "\"$proxy\", \"$BATS_TEST_TMPDIR/inner\""
+		# only root can choose the group
+		example proxy "s|/run/preforkd/hello.sock|$BATS_TEST_TMPDIR/inner|" '/run +\{/d'
 	} | write_config
 	start_daemon
 	for _ in 1 2 3 4; do
-		answers "$(port_of outer)"
+		answers "$(port_of proxy)"
 	done
-	hold "$(port_of outer)"
+	hold "$(port_of proxy)"
 	serve_on 9
 	release
 	reload_daemon
-	answers "$(port_of outer)"
+	answers "$(port_of proxy)"
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 	[ "$(account_of inner accepted)" -eq 6 ]
-	[ "$(account_of outer accepted)" -eq 0 ]
+	[ "$(account_of proxy accepted)" -eq 0 ]
 	log_lacks 'worker_killed|level=warning'
 }
 
@@ -178,12 +164,10 @@ reload_under_load() {
 	cat >"$WWW/hello.psgi" <<-'END'
 	sub { [200, ['Content-Type' => 'text/plain'], ["hello of psgi, generation $ENV{SERVER_STARTER_GENERATION}\n"]] }
 	END
-	tcp_service web 'workers { min = 2 }' \
-		"\"/usr/bin/plackup\", \"-E\", \"none\", \"-s\", \"Starlet\", \"--max-workers=2\", \"-a\", \"$WWW/hello.psgi\"" |
-		write_config
+	example starlet "s|/srv/app|$WWW|" | write_config
 	start_daemon
-	answers_with web 'hello of psgi, generation 1'
-	reload_under_load web 'hello of psgi, generation 3'
+	answers_with starlet 'hello of psgi, generation 1'
+	reload_under_load starlet 'hello of psgi, generation 3'
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 	log_lacks 'worker_killed|level=warning'
