@@ -523,13 +523,13 @@ in_status() {
 	account_is a served=1
 }
 
-@test "200 MB come whole, and are counted" {
-	start_debug "$(service a '' '' '"/usr/bin/head", "-c", "200M", "/dev/zero"')"
-	[ "$(ask a </dev/null | wc -c)" -eq $((200 * 1024 * 1024)) ]
-	[ "$(last_exit a bytes_out)" -eq $((200 * 1024 * 1024)) ]
+@test "a gigabyte comes whole, and is counted" {
+	start_debug "$(service a '' '' '"/usr/bin/head", "-c", "1G", "/dev/zero"')"
+	[ "$(ask a </dev/null | wc -c)" -eq $((1024 * 1024 * 1024)) ]
+	[ "$(last_exit a bytes_out)" -eq $((1024 * 1024 * 1024)) ]
 	[ "$(last_exit a bytes_in)" -eq 0 ]
 	stop_daemon
-	account_is a served=1 bytes_in=0 bytes_out=$((200 * 1024 * 1024))
+	account_is a served=1 bytes_in=0 bytes_out=$((1024 * 1024 * 1024))
 }
 
 @test "a client that goes away ends a program that writes, not the worker" {
