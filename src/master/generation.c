@@ -238,13 +238,8 @@ static long long settled_at(const struct service_pool *pool)
 		return at_ms;
 	if (!policy->tried || policy->count[SEAT_READY] < policy->limits.min)
 		return 0;
-	for (unsigned i = 0; at_once && i < policy->n_seats; i++) {
-		const struct seat *seat = &policy->seats[i];
-
-		if (seat->phase == SEAT_READY && seat->since_ms + POOL_USEFUL_MS > at_ms)
-			at_ms = seat->since_ms + POOL_USEFUL_MS;
-	}
-	return at_ms;
+	/* not since each was ready: a young one may just have replaced an old one */
+	return at_once ? policy->proven_ms + POOL_USEFUL_MS : at_ms;
 }
 
 long long generation_settled_at(const struct generation *generation)
