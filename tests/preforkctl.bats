@@ -99,9 +99,9 @@ json() {
 @test "an answer that is not whole is none" {
 	local text
 	for text in 'ok\n' '' 'bla\nend\n' 'error\nend\n' 'error x y\nend\n' 'error 0 y\nend\n' 'error 200 y\nend\n' 'ok\nend'; do
-		rm -f f
+		rm -f f fake
 		beside fake perl "$BATS_TEST_DIRNAME/lib/control.pl" fake "$BATS_TEST_TMPDIR/f" "$text"
-		wait_for 5 "the fake" grep -q listens fake
+		wait_for 5 "the fake" grep -qs listens fake
 		run -76 "$PREFORKCTL" -s "$BATS_TEST_TMPDIR/f" status
 		[[ $output == "preforkctl: the answer of $BATS_TEST_TMPDIR/f is not whole"* ]]
 		end_beside "$BESIDE"

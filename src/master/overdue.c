@@ -127,19 +127,25 @@ static long long private_bytes(pid_t pid)
 	return (resident - shared) * sysconf(_SC_PAGESIZE);
 }
 
-void overdue_sizes(struct service_pool *pool, bool active, long long now_ms)
+static void expire_big(struct service_pool *pool, long long now_ms)
 {
-	long long limit = pool->service->max_rss;
-
-	if (limit == 0)
-		return;
-	for (unsigned i = 0; now_ms >= pool->sizes_ms && i < pool->policy.n_seats; i++) {
+	for (unsigned i = 0; i < pool->policy.n_seats; i++) {
 		if (pool->policy.seats[i].phase == SEAT_READY &&
-		    private_bytes(pool->workers[i].pid) > limit)
+		    private_bytes(pool->workers[i].pid) > pool->service->max_rss)
 			pool_expire(&pool->policy, i, now_ms);
 	}
-	if (now_ms >= pool->sizes_ms)
+}
+
+void overdue_sizes(struct service_pool *pool, bool active, long long now_ms)
+{
+	if (pool->service->max_rss == 0)
+		return;
+	/* some time after it began to work, as it grows meanwhile; and again as long as it does */
+	if (active && pool->sizes_ms == 0)
 		pool->sizes_ms = now_ms + SIZES_MS;
-	if (active)
-		pool->times_ms = pool->sizes_ms;
+	if (pool->sizes_ms != 0 && now_ms >= pool->sizes_ms) {
+		expire_big(pool, now_ms);
+		pool->sizes_ms = active || pool->policy.busy > 0 ? now_ms + SIZES_MS : 0;
+	}
+	pool->times_ms = pool->sizes_ms;
 }

@@ -71,7 +71,7 @@ struct service_pool {
 	bool looked;		/* the bell is to be set */
 	long long look_ms;	/* when to look again; 0: when something happens */
 	long long times_ms;	/* when a conn that is there may be overdue; 0: none */
-	long long sizes_ms;	/* when to look at the memory of the workers */
+	long long sizes_ms;	/* when to look at the memory of the workers; 0: they rest */
 	long long quiet_ms;	/* workers do not call for being busy before */
 	long long deaf_ms;	/* nobody is heard before */
 	long long calls_ms;	/* start of the time in which */
