@@ -180,6 +180,36 @@ json() {
 	[[ $output == *'Permission denied (be root, or in the group of control.group)' ]]
 }
 
+@test "reload --plan: what would be done, line by line, and nothing is" {
+	local before
+	export RELOAD_KEY=
+	printf '%s\n' 'service a { handler = echo workers { min = 1 } }' 'service b { handler = echo workers { min = 1 } }' \
+		'service c { handler = echo workers { min = 1 } }' 'service d { handler = echo workers { min = 1 } }' \
+		'service e { handler = echo workers { min = 1 } }' | write_config
+	start_daemon
+	before=$(workers_of "$MASTER")
+	printf '%s\n' 'service a { handler = echo workers { min = 1 } }' 'service b { handler = echo workers { min = 1 max = 7 } }' \
+		'service c { handler = echo workers { min = 1 } run { umask = 7 } timeouts { idle = 2s } }' \
+		"service d { handler = echo workers { min = 1 } family = unix path = \"$BATS_TEST_TMPDIR/s\" }" \
+		'service f { handler = echo workers { min = 1 } socket { nodelay = true } }' | write_config
+	run -0 ctl reload --plan
+	[ "${lines[0]}" = 'a: unchanged, keeps its workers' ]
+	[ "${lines[1]}" = 'b: keeps its workers, but for their number (workers.max)' ]
+	[ "${lines[2]}" = 'c: new workers (timeouts.idle, run.umask)' ]
+	[[ ${lines[3]} == "d: the old listener is closed, a new one opened on unix stream $BATS_TEST_TMPDIR/s, new workers (family, "* ]]
+	[[ ${lines[4]} == 'f: new, a listener is opened on inet stream 127.0.0.1' ]]
+	[ "${lines[5]}" = 'e: removed, its listener is closed' ]
+	[ "${#lines[@]}" -eq 6 ]
+	echo 'wrong = 1' >>"$CONF"
+	run -78 ctl reload --plan
+	[ "$output" = "preforkctl: a reload would be refused"$'\n'"$CONF:6: unknown key wrong" ]
+	run -64 ctl reload --plane
+	[ "$(workers_of "$MASTER")" = "$before" ]
+	log_lacks event=reload_
+	log_lacks level=error
+	[ ! -e "$BATS_TEST_TMPDIR/s" ]
+}
+
 @test "reload --wait: the exit status and the text are the verdict" {
 	export RELOAD_KEY=
 	start
@@ -279,7 +309,7 @@ completes() {
 	start
 	[ "$(completes sta)" = status ]
 	[ "$(completes --so)" = --socket ]
-	[ "$(completes reload '')" = --wait ]
+	[ "$(completes reload '')" = '--wait --plan' ]
 	[ "$(completes -w 3 health --)" = '--live --ready' ]
 	[ "$(completes -c "$CONF" status '')" = '--json a' ]
 	[ "$(completes -c "$CONF" probe '')" = a ]

@@ -34,22 +34,25 @@ static void show_health(struct answer *answer, FILE *out)
 	fputs("healthy\n", out);
 }
 
-/* What the unit shows when somebody reloads it: the warnings, then the verdict. */
+static void show_text(const struct record *record, FILE *out)
+{
+	char plain[8192];
+
+	fprintf(out, "%s\n", answer_unescape(answer_text(record, "text"), plain, sizeof(plain)));
+}
+
+/* What the unit shows when somebody reloads it: the warnings, then the verdict. Or the plan. */
 static void show_reload(struct answer *answer, FILE *out)
 {
 	struct record record;
 	char *at = answer->records;
 
 	while (answer_next(&at, &record)) {
-		char plain[8192];
-
 		if (strcmp(record.kind, "reload") == 0)
 			fprintf(out, "reload done generation=%s\n",
 				answer_text(&record, "generation"));
 		else
-			fprintf(stderr, "%s\n",
-				answer_unescape(answer_text(&record, "text"), plain,
-						sizeof(plain)));
+			show_text(&record, strcmp(record.kind, "plan") == 0 ? out : stderr);
 	}
 }
 
@@ -114,7 +117,7 @@ static long long wait_of(const struct arguments *arguments, const char *line)
 {
 	if (arguments->wait_ms >= 0)
 		return arguments->wait_ms;
-	return strcmp(line, "reload --wait\n") == 0 ? 0 : DEFAULT_WAIT_MS;
+	return strncmp(line, "reload -", strlen("reload -")) == 0 ? 0 : DEFAULT_WAIT_MS;
 }
 
 static int refuse(struct answer *answer)

@@ -108,8 +108,10 @@ void control_settle(struct master *master)
 	while (client != NULL) {
 		struct control_client *next = client->next;
 
+		unsigned ended = client->plan ? master->plans : master->verdict.number;
+
 		if (client->ticket != 0 &&
-		    (client->ticket <= master->verdict.number || master->stopping != STOP_NOT))
+		    (client->ticket <= ended || master->stopping != STOP_NOT))
 			control_client_settle(client);
 		client = next;
 	}

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "master/control_command.h"
 #include "master/control_reply.h"
+#include "master/plan.h"
 #include "master/state.h"
 
 #define REQUEST_US 5000000 /* from the connection to the end of the line */
@@ -100,6 +102,7 @@ static void obey(struct control_client *client)
 	}
 	control_reply_drop(&call.reply);
 	client->ticket = call.ticket;
+	client->plan = call.plan;
 	/* who waits may do so for as long as a reload takes; going away is noticed (EPOLLHUP) */
 	sd_event_source_set_enabled(client->deadline, SD_EVENT_OFF);
 	sd_event_source_set_io_events(client->io, 0);
@@ -216,7 +219,12 @@ void control_client_settle(struct control_client *client)
 		control_client_free(client);
 		return;
 	}
-	control_verdict(client->control->master, client->ticket, &reply);
+	if (client->plan && client->ticket <= client->control->master->plans)
+		plan_tell(client->control->master, &reply);
+	else if (client->plan)
+		control_reply_error(&reply, EX_TEMPFAIL, "the master is stopping");
+	else
+		control_verdict(client->control->master, client->ticket, &reply);
 	answer(client, &reply);
 }
 

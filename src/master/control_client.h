@@ -23,7 +23,8 @@ struct control_client {
 	pid_t pid; /* who it was when it connected */
 	uid_t uid;
 	bool may_change;
-	unsigned ticket; /* the reload it waits for; 0: none */
+	unsigned ticket; /* the reload, or the plan of one, that it waits for; 0: none */
+	bool plan;
 	char line[CONTROL_LINE_MAX];
 	size_t received;
 	char *answer; /* NULL: there is none yet */

@@ -58,20 +58,27 @@ static void run_config(struct control_call *call)
 static void run_reload(struct control_call *call)
 {
 	struct master *master = call->master;
-	bool wait = call->n_words == 2;
+	const char *how = control_argument(call);
+	bool plan = how != NULL && strcmp(how, "--plan") == 0;
 
-	if (wait && strcmp(call->words[1], "--wait") != 0) {
-		control_reply_error(&call->reply, EX_USAGE, "reload takes --wait, not \"%s\"",
-				    call->words[1]);
+	if (how != NULL && !plan && strcmp(how, "--wait") != 0) {
+		control_reply_error(&call->reply, EX_USAGE,
+				    "reload takes --wait or --plan, not \"%s\"", how);
 		return;
 	}
 	if (master->stopping != STOP_NOT) {
 		control_reply_error(&call->reply, EX_TEMPFAIL, "the master is stopping");
 		return;
 	}
+	if (plan) {
+		master->plan_wanted = call->plan = true;
+		/* one that has begun may have read the config before it was changed */
+		call->ticket = master->plans + 1 + master->planning;
+		return;
+	}
 	master->reload_wanted = true;
-	/* one that has begun may have read the config before it was changed */
-	if (wait)
+	/* likewise */
+	if (how != NULL)
 		call->ticket = master->reloads + 1;
 }
 

@@ -28,6 +28,7 @@ struct control_call {
 	unsigned n_words;
 	const char *words[CONTROL_WORDS_MAX + 1]; /* the command is the first */
 	struct control_reply reply;
+	bool plan;	 /* it asked for a plan: the ticket is of that */
 	unsigned ticket; /* not 0: the answer is the verdict of this reload, when it has ended */
 };
 

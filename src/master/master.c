@@ -17,6 +17,7 @@
 #include "master/lock.h"
 #include "master/loop.h"
 #include "master/orphans.h"
+#include "master/plan.h"
 #include "master/postmortem.h"
 #include "master/reload.h"
 #include "master/state.h"
@@ -84,6 +85,7 @@ static void clean_up(struct master *master)
 	}
 	control_free(master);
 	loop_free(master);
+	plan_free(master);
 	postmortem_free(master);
 	lock_release(&master->pidfile_fd);
 	lock_release(&master->lock_fd);

@@ -315,11 +315,15 @@ static void obey_signals(struct master *master)
 	if (master->reload_wanted && master->starting != NULL && !master->starting->bound)
 		drop(master, "superseded by another reload", EX_OSERR);
 	/* one at a time; a HUP during a reload starts another one after it */
-	if (master->reloading || master->starting != NULL || master->load_exit != NULL)
+	if (master->reloading || master->planning || master->starting != NULL ||
+	    master->load_exit != NULL)
 		return;
 	if (master->reload_wanted) {
 		master->reload_wanted = false;
 		reload_begin(master);
+	} else if (master->plan_wanted) {
+		master->plan_wanted = false;
+		reload_plan(master);
 	} else if (master->respawn_wanted) {
 		master->respawn_wanted = false;
 		reload_respawn(master);

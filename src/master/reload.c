@@ -13,6 +13,7 @@
 #include "master/control.h"
 #include "master/generation.h"
 #include "master/notify.h"
+#include "master/plan.h"
 #include "master/state.h"
 
 #define CONFIG_ERRORS "the config has errors"
@@ -117,34 +118,30 @@ static bool same_log(const struct conf *a, const struct conf *b)
 	       strcmp(conf_string(a, a->log), conf_string(b, b->log)) == 0;
 }
 
-struct log_place {
-	dev_t dev;
-	ino_t ino;
-};
-
-static struct log_place place_of_log(void)
+/* A file of this name is another one by now: it was rotated. */
+static bool is_rotated(const char *path)
 {
-	struct stat st = { 0 };
+	struct stat now = { 0 }, open = { 0 };
 
-	(void)fstat(log_fd(), &st);
-	return (struct log_place){ st.st_dev, st.st_ino };
+	if (path[0] != '/' || fstat(log_fd(), &open) < 0)
+		return false;
+	return stat(path, &now) < 0 || now.st_dev != open.st_dev || now.st_ino != open.st_ino;
 }
 
-/* A file of this name that is another one by now: it was rotated. */
-static bool has_moved(const struct log_place *was)
+const char *reload_replaces_all(const struct master *master, const struct conf *conf)
 {
-	struct log_place is = place_of_log();
-
-	return log_is_file() && (was->dev != is.dev || was->ino != is.ino);
+	if (conf->reload == CONF_RELOAD_ALL)
+		return "reload = all";
+	if (!same_log(master->current->conf, conf))
+		return "log, log_level";
+	return is_rotated(conf_string(conf, conf->log)) ? "the log file is another one" : NULL;
 }
 
 /* The new world is built here; what fails leaves the old one as it was. */
 static void build(struct master *master, const struct conf *conf)
 {
+	bool all = reload_replaces_all(master, conf) != NULL;
 	int status;
-
-	bool all = conf->reload == CONF_RELOAD_ALL || !same_log(master->current->conf, conf);
-	struct log_place place = place_of_log();
 
 	reload_log_warnings(conf);
 	if (reload_apply_log(master, conf) < 0) {
@@ -152,7 +149,7 @@ static void build(struct master *master, const struct conf *conf)
 			  KV("error", strerror(errno)));
 		conf_unref(conf);
 		reload_end(master, "the log cannot be opened");
-	} else if (generation_build(master, conf, all || has_moved(&place), &status) < 0) {
+	} else if (generation_build(master, conf, all, &status) < 0) {
 		reload_end(master, "a service cannot be started");
 	}
 }
@@ -165,7 +162,9 @@ static void on_loaded(struct master *master)
 	master->load_exit = sd_event_source_disable_unref(master->load_exit);
 	master->load_timer = sd_event_source_disable_unref(master->load_timer);
 	result = conf_load_end(&master->load);
-	if (!master->reloading) {
+	if (master->planning) {
+		plan_end(master, &result);
+	} else if (!master->reloading) {
 		/* out of time, and reported as such already; or the master stops */
 	} else if (result.conf == NULL) {
 		log_errors(result.errors != NULL ? result.errors : "out of memory");
@@ -196,24 +195,22 @@ static int on_load_timeout(sd_event_source *source, uint64_t usec, void *data)
 	(void)source;
 	(void)usec;
 	conf_load_kill(&master->load);
-	log_errors(why != NULL ? why : "out of memory");
+	/* a plan has its answer when the reader is gone */
+	if (!master->planning) {
+		log_errors(why != NULL ? why : "out of memory");
+		reload_end(master, "the config could not be read in time");
+	}
 	free(why);
-	reload_end(master, "the config could not be read in time");
 	return 0;
 }
 
-void reload_begin(struct master *master)
+/* Begin to read the config. Returns 0, or -1 with errno. */
+static int load(struct master *master)
 {
 	int r;
 
-	master->reloading = true;
-	begin_verdict(master);
-	notify_reloading();
-	log_notice("reload_started", KV("config", master->config_path));
-	if (conf_load_start(master->config_path, true, &master->load) < 0) {
-		reload_end(master, strerror(errno));
-		return;
-	}
+	if (conf_load_start(master->config_path, true, &master->load) < 0)
+		return -1;
 	/* the pidfd as plain fd: conf_load_end() reaps */
 	r = sd_event_add_io(master->event, &master->load_exit, master->load.pidfd, EPOLLIN,
 			    on_load_exit, master);
@@ -225,6 +222,24 @@ void reload_begin(struct master *master)
 		conf_load_kill(&master->load);
 		on_loaded(master);
 	}
+	return 0;
+}
+
+void reload_begin(struct master *master)
+{
+	master->reloading = true;
+	begin_verdict(master);
+	notify_reloading();
+	log_notice("reload_started", KV("config", master->config_path));
+	if (load(master) < 0)
+		reload_end(master, strerror(errno));
+}
+
+void reload_plan(struct master *master)
+{
+	master->planning = true;
+	if (load(master) < 0)
+		plan_fail(master, strerror(errno));
 }
 
 void reload_reopen_log(struct master *master)

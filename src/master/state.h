@@ -124,6 +124,12 @@ struct verdict {
 	char problems[8192]; /* lines: warnings, errors, what else was logged of that level */
 };
 
+/* What a reload would do, for who asked last. */
+struct plan {
+	int status; /* 0; or one of sysexits.h, and then the text says why it would fail */
+	char *text; /* lines */
+};
+
 enum master_stop { STOP_NOT, STOP_GRACEFUL, STOP_NOW };
 
 struct master {
@@ -167,6 +173,9 @@ struct master {
 	bool reloading;
 	unsigned reloads; /* begun */
 	struct verdict verdict;
+	bool plan_wanted, planning; /* see plan.h */
+	unsigned plans;		    /* that have ended */
+	struct plan plan;
 	struct conf_load load;
 	sd_event_source *load_exit, *load_timer;
 
