@@ -75,25 +75,28 @@ static int allow_core(const struct conf_service *service)
 /*
  * The order: groups need CAP_SETGID, the bounding set CAP_SETPCAP, and both
  * are gone with the uid; so the uid comes after them. A master without root
- * has nothing to change but its capabilities.
+ * has nothing to change but its capabilities, and under a filter of system calls
+ * (systemd/preforkd-unprivileged.service) may not even try: rights_verify() looks
+ * what it has.
  */
 const char *rights_drop(const struct conf *conf, const struct conf_service *service)
 {
 	const struct conf_run *run = &service->run;
 	uid_t uid = service->uid;
 	gid_t gid = service->gid;
+	bool root = geteuid() == 0;
 
-	if (geteuid() == 0 && setgroups(service->n_gids, conf_groups(conf, service)) < 0)
+	if (root && setgroups(service->n_gids, conf_groups(conf, service)) < 0)
 		return "setgroups";
-	if (setresgid(gid, gid, gid) < 0)
+	if (setresgid(gid, gid, gid) < 0 && root)
 		return "setresgid";
 	if (!has_bounding_set(service) && reduce_bounding_set(run->capabilities) < 0)
 		return "capability bounding set";
 	if (run->capabilities != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return "PR_SET_KEEPCAPS";
-	if (setresuid(uid, uid, uid) < 0)
+	if (setresuid(uid, uid, uid) < 0 && root)
 		return "setresuid";
-	if (!run->all_capabilities && set_capabilities(run->capabilities) < 0)
+	if (!run->all_capabilities && set_capabilities(run->capabilities) < 0 && root)
 		return "run.capabilities";
 	if (allow_core(service) < 0)
 		return "run.core";
