@@ -77,29 +77,67 @@ int fd_write_all(int fd, const void *data, size_t size)
 	return 0;
 }
 
-int fd_send_datagram(const char *path, const struct iovec *parts, size_t count)
+/* Returns the length of the address, or 0 with errno. */
+static socklen_t make_address(const char *path, struct sockaddr_un *addr_r)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	size_t length = strlen(path);
-	struct msghdr message = {
-		.msg_name = &addr,
-		.msg_namelen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length),
-		.msg_iov = (struct iovec *)parts,
-		.msg_iovlen = count,
-	};
+
+	*addr_r = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (length == 0 || length >= sizeof(addr_r->sun_path)) {
+		errno = EINVAL;
+		return 0;
+	}
+	memcpy(addr_r->sun_path, path, length);
+	if (path[0] == '@')
+		addr_r->sun_path[0] = '\0';
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+}
+
+static int send_message(const struct msghdr *message)
+{
 	int fd, r;
 
-	if (length == 0 || length >= sizeof(addr.sun_path)) {
-		errno = EINVAL;
+	if (message->msg_namelen == 0)
 		return -1;
-	}
-	memcpy(addr.sun_path, path, length);
-	if (path[0] == '@')
-		addr.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
-	r = sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+	r = sendmsg(fd, message, MSG_NOSIGNAL) < 0 ? -1 : 0;
 	fd_close(&fd);
 	return r;
+}
+
+int fd_send_datagram(const char *path, const struct iovec *parts, size_t count)
+{
+	struct sockaddr_un addr;
+	struct msghdr message = {
+		.msg_name = &addr,
+		.msg_namelen = make_address(path, &addr),
+		.msg_iov = (struct iovec *)parts,
+		.msg_iovlen = count,
+	};
+
+	return send_message(&message);
+}
+
+int fd_send_descriptor(const char *path, const struct iovec *parts, size_t count, int descriptor)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+				  .cmsg_level = SOL_SOCKET,
+				  .cmsg_type = SCM_RIGHTS } };
+	struct sockaddr_un addr;
+	struct msghdr message = {
+		.msg_name = &addr,
+		.msg_namelen = make_address(path, &addr),
+		.msg_iov = (struct iovec *)parts,
+		.msg_iovlen = count,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.bytes),
+	};
+
+	memcpy(CMSG_DATA(&control.header), &descriptor, sizeof(int));
+	return send_message(&message);
 }

@@ -156,7 +156,7 @@ static void log_waiting(struct service_pool *pool, long long left_ms, int error)
 		    KV("service", conf_string(pool->generation->conf, pool->service->name)),
 		    KV("address", address_text(&spec->address, spec->length, address)),
 		    KV("for_ms", left_ms),
-		    KV("reason", error == EADDRINUSE ? "a master that was killed had it" :
+		    KV("reason", error == EADDRINUSE ? "a master before us had it" :
 						       "the address or device is not there yet"));
 }
 

@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "master/account.h"
+#include "master/adopt.h"
 #include "master/state.h"
+#include "master/store.h"
 #include "net/address.h"
 #include "net/triple.h"
 
@@ -83,6 +85,34 @@ static void log_failure(const char *service, const struct listener_spec *spec, c
 		  KV("error", why));
 }
 
+/* One line each of the log for what may be several. */
+static void log_not_adjusted(const char *service, char *lines)
+{
+	char *line;
+
+	while ((line = text_next_line(&lines)) != NULL)
+		log_warning("listener_not_adjusted", KV("service", service), KV("error", line));
+}
+
+/* Returns 0, or -1 with errno and *why. */
+static int adopt_or_open(struct master *master, struct open_listener *open,
+			 const struct conf_service *service, struct text *why)
+{
+	char lines[512];
+	struct text shortfall = text_start(lines, sizeof(lines));
+	int r = adopt_take(master, open, service, &shortfall, why);
+
+	log_not_adjusted(open->service, lines);
+	if (r < 0)
+		return -1;
+	if (r > 0) {
+		log_info("listener_adopted", KV("service", open->service),
+			 KV("from", open->listener.foreign ? "manager" : "store"));
+		return 0;
+	}
+	return listener_open(&service->spec, &open->listener, why);
+}
+
 /* Open a new one into open; as listeners_take(). */
 static struct open_listener *open_new(struct master *master, struct open_listener *open,
 				      const struct conf_service *service, long long waited_ms,
@@ -92,7 +122,7 @@ static struct open_listener *open_new(struct master *master, struct open_listene
 	char buf[512];
 	struct text why = text_start(buf, sizeof(buf));
 
-	if (listener_open(spec, &open->listener, &why) < 0) {
+	if (adopt_or_open(master, open, service, &why) < 0) {
 		int error = errno;
 		bool waits = waited_ms < listeners_patience(master, service, error);
 
@@ -140,22 +170,28 @@ int listeners_grow(struct open_listener *open, const struct conf_service *servic
 	return -1;
 }
 
+/* Their copies in the store would get clients, too. */
+static void shrink(struct open_listener *open, unsigned keep)
+{
+	store_drop(open, keep);
+	listener_shrink(&open->listener, keep);
+}
+
 void listeners_shrink(struct master *master)
 {
 	for (unsigned i = 0; i < master->current->n_pools; i++) {
 		struct service_pool *pool = &master->current->pools[i];
 
-		listener_shrink(&pool->listener->listener, pool->service->spec.sockets);
+		shrink(pool->listener, pool->service->spec.sockets);
 	}
 }
 
-/* One line each of the log for what may be several. */
-static void log_not_adjusted(const char *service, char *lines)
+/* In the store it has the name of the service as well. */
+static void take_name(struct open_listener *open, const char *service)
 {
-	char *line;
-
-	while ((line = text_next_line(&lines)) != NULL)
-		log_warning("listener_not_adjusted", KV("service", service), KV("error", line));
+	if (strcmp(open->service, service) != 0)
+		store_drop(open, 0);
+	snprintf(open->service, sizeof(open->service), "%s", service);
 }
 
 void listeners_adjust(struct master *master)
@@ -168,8 +204,8 @@ void listeners_adjust(struct master *master)
 
 		/* what was dropped before counts for who had the socket before */
 		account_dropped(master, open->service, listener_take_dropped(&open->listener));
-		snprintf(open->service, sizeof(open->service), "%s",
-			 conf_string(master->current->conf, pool->service->name));
+		take_name(open, conf_string(master->current->conf, pool->service->name));
+		shrink(open, pool->service->spec.sockets);
 		(void)listener_adjust(&open->listener, &pool->service->spec, &why);
 		log_not_adjusted(open->service, buf);
 	}
@@ -182,6 +218,19 @@ static bool has_listener(const struct generation *generation, const struct open_
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Who leaves altogether lets the store have it, for the next one, with the path of a
+ * unix socket; what a config has no more is gone for good.
+ */
+static void close_listener(const struct master *master, struct open_listener *open)
+{
+	if (master->current != NULL)
+		store_drop(open, 0);
+	if (open->stored > 0)
+		open->listener.node.inode = 0;
+	listener_close(&open->listener);
 }
 
 void listeners_sweep(struct master *master)
@@ -198,7 +247,7 @@ void listeners_sweep(struct master *master)
 		*at = open->next;
 		log_info("listener_closed", KV("service", open->service));
 		account_dropped(master, open->service, listener_take_dropped(&open->listener));
-		listener_close(&open->listener);
+		close_listener(master, open);
 		free(open);
 	}
 }

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "master/account.h"
+#include "master/adopt.h"
 #include "master/control.h"
 #include "master/generation.h"
 #include "master/listeners.h"
@@ -75,6 +76,7 @@ static int setup_loop(struct master *master)
 static void clean_up(struct master *master)
 {
 	listeners_sweep(master);
+	adopt_free(master);
 	account_close(master, true);
 	/* those that even SIGKILL did not end */
 	while (master->retired != NULL) {
@@ -111,6 +113,7 @@ int master_run(const struct master_options *options, const struct conf *conf)
 	};
 	int status = EX_OSERR;
 
+	adopt_environment(&master);
 	setup_limits();
 	/* arrays for thousands of workers go back to the system, as they would not by default */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
@@ -120,6 +123,8 @@ int master_run(const struct master_options *options, const struct conf *conf)
 	    setup_loop(&master) < 0 || control_setup(&master, conf, &master.exit_status) < 0) {
 		conf_unref(conf);
 		status = master.exit_status;
+	} else if (adopt_assign(&master, conf, &status) < 0) {
+		conf_unref(conf);
 	} else if (generation_build(&master, conf, true, &status) == 0) {
 		status = loop_run(&master);
 	}

@@ -18,6 +18,31 @@ static void send_message(const char *message)
 		(void)fd_send_datagram(path, &part, 1);
 }
 
+int notify_store(int fd, const char *name)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	char buf[256];
+	struct text message = text_start(buf, sizeof(buf));
+	struct iovec part = { buf, 0 };
+
+	/* the manager would throw away one that has no listener for a moment */
+	text_addf(&message, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+	part.iov_len = message.length;
+	return path != NULL ? fd_send_descriptor(path, &part, 1, fd) : 0;
+}
+
+int notify_unstore(const char *name)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	char buf[256];
+	struct text message = text_start(buf, sizeof(buf));
+	struct iovec part = { buf, 0 };
+
+	text_addf(&message, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	part.iov_len = message.length;
+	return path != NULL ? fd_send_datagram(path, &part, 1) : 0;
+}
+
 void notify_watchdog(void)
 {
 	send_message("WATCHDOG=1");

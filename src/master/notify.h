@@ -24,6 +24,14 @@ void notify_stopping(long long timeout_ms);
 /* A start that waits for an address may take so much longer. */
 void notify_waiting(long long timeout_ms);
 
+/*
+ * FDSTORE=1: keep a copy of this descriptor under this name; a socket that is there
+ * already is not put in twice. FDSTOREREMOVE=1: close it. Both return 0, or -1 with
+ * errno: the message was not sent.
+ */
+int notify_store(int fd, const char *name);
+int notify_unstore(const char *name);
+
 /* STATUS= with how many workers are ready; sent only when it has changed. */
 void notify_status(const struct master *master);
 

@@ -20,6 +20,7 @@
 #include "master/spawn.h"
 #include "master/state.h"
 #include "master/stop.h"
+#include "master/store.h"
 #include "net/address.h"
 
 #define SPAWNS_A_ROUND 64   /* then events get their turn */
@@ -206,6 +207,7 @@ static void commit(struct master *master)
 	}
 	listeners_adjust(master);
 	listeners_sweep(master);
+	store_keep(master);
 	if (first)
 		loop_started(master);
 	else

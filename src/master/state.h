@@ -25,6 +25,7 @@
 struct open_listener {
 	struct listener listener;
 	char service[64]; /* port 0 is kept for the service of this name */
+	unsigned stored;  /* so many of its sockets are in the store of the manager, too */
 	struct open_listener *next;
 };
 
@@ -153,6 +154,7 @@ struct master {
 	struct generation *starting; /* being started by start or reload */
 	struct generation *retired;  /* finishing what they have; newest first */
 	struct open_listener *listeners;
+	struct adopted *adopted; /* sockets that wait for a service to take them */
 	struct account *accounts;
 	unsigned last_id; /* of a generation */
 	bool heir;	  /* the master before us was killed: its workers may still be leaving */

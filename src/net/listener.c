@@ -169,7 +169,8 @@ int listener_grow(struct listener *listener, const struct listener_spec *spec, s
 	int *fds;
 
 	/* the first one does not share its port: the rest has to wait for a restart */
-	if (spec->sockets <= before || listener->spec.options.value[SOCKOPT_REUSE_PORT] == 0)
+	if (spec->sockets <= before || listener->foreign ||
+	    listener->spec.options.value[SOCKOPT_REUSE_PORT] == 0)
 		return 0;
 	fds = reallocarray(listener->fds, spec->sockets, sizeof(int));
 	if (fds == NULL)
@@ -217,7 +218,8 @@ int listener_adjust(struct listener *listener, const struct listener_spec *spec,
 	const char *path = address_path(&spec->address);
 	struct sockopt_values fixed = listener->spec.options;
 
-	if (path != NULL && unixpath_adjust(path, &listener->spec.rights, &spec->rights, error) < 0)
+	if (path != NULL && !listener->foreign &&
+	    unixpath_adjust(path, &listener->spec.rights, &spec->rights, error) < 0)
 		return -1;
 	listener_shrink(listener, spec->sockets);
 	for (unsigned i = 0; i < listener->n_fds; i++) {

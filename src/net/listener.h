@@ -41,6 +41,7 @@ struct listener {
 	socklen_t bound_length;
 	struct sockopt_state options;
 	struct unixpath_node node;
+	bool foreign;		/* somebody else opened it: its path and number are his */
 	unsigned dropped;	/* by sockets that were closed */
 	unsigned dropped_taken; /* of all that were dropped; see listener_take_dropped() */
 };

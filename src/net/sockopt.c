@@ -1,10 +1,8 @@
 #include "net/sockopt.h"
 
 #include <errno.h>
-#include <stdint.h>
-
-/* uses what stdint.h has */
-#include <linux/sctp.h>
+#include <limits.h>
+#include <linux/socket.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
@@ -12,114 +10,18 @@
 #include <sys/socket.h>
 
 #include "base/text.h"
+#include "net/sockopt_table.h"
 
 #define TOS_BIT 4 /* any that IP_TOS takes */
 
-/* What comes back when an option is read. */
-enum answer {
-	SAME,
-	ROUNDED, /* up */
-	CAPPED,	 /* the kernel has a maximum */
-	DOUBLED, /* the same, and for its own overhead it takes twice as much */
-};
-
-#define ON(l, n) .level = (l), .name = (n)
-#define ON6(l, n) .level6 = (l), .name6 = (n)
-
-static const struct sockopt {
-	const char *key;
-	int level, name;
-	int level6, name6; /* for inet6, where it is another option; 0: the same */
-	enum answer answer;
-	bool seconds;	  /* the config has milliseconds */
-	bool before_bind; /* cannot change afterwards */
-	bool is_bool;
-	bool always; /* set it even if it is 0 */
-	const char *remedy;
-} options[SOCKOPT_N] = {
-	[SOCKOPT_V6ONLY] = { .key = "v6only",
-			     .level6 = IPPROTO_IPV6,
-			     .name6 = IPV6_V6ONLY,
-			     .before_bind = true,
-			     .is_bool = true,
-			     .always = true },
-	[SOCKOPT_REUSE_PORT] = { .key = "reuse_port",
-				 ON(SOL_SOCKET, SO_REUSEPORT),
-				 .before_bind = true,
-				 .is_bool = true },
-	[SOCKOPT_FREEBIND] = { .key = "freebind",
-			       ON(IPPROTO_IP, IP_FREEBIND),
-			       ON6(IPPROTO_IPV6, IPV6_FREEBIND),
-			       .before_bind = true,
-			       .is_bool = true },
-	[SOCKOPT_TRANSPARENT] = { .key = "transparent",
-				  ON(IPPROTO_IP, IP_TRANSPARENT),
-				  ON6(IPPROTO_IPV6, IPV6_TRANSPARENT),
-				  .before_bind = true,
-				  .is_bool = true,
-				  .remedy = "it takes CAP_NET_ADMIN or CAP_NET_RAW" },
-	[SOCKOPT_NODELAY] = { .key = "nodelay", ON(IPPROTO_TCP, TCP_NODELAY), .is_bool = true },
-	[SOCKOPT_DEFER_ACCEPT] = { .key = "defer_accept",
-				   ON(IPPROTO_TCP, TCP_DEFER_ACCEPT),
-				   .answer = ROUNDED,
-				   .seconds = true },
-	[SOCKOPT_FASTOPEN] = { .key = "fastopen",
-			       ON(IPPROTO_TCP, TCP_FASTOPEN),
-			       .answer = CAPPED,
-			       .remedy = "raise sysctl net.core.somaxconn" },
-	[SOCKOPT_USER_TIMEOUT] = { .key = "user_timeout", ON(IPPROTO_TCP, TCP_USER_TIMEOUT) },
-	[SOCKOPT_RECEIVE_BUFFER] = { .key = "receive_buffer",
-				     ON(SOL_SOCKET, SO_RCVBUF),
-				     .answer = DOUBLED,
-				     .remedy = "raise sysctl net.core.rmem_max" },
-	[SOCKOPT_SEND_BUFFER] = { .key = "send_buffer",
-				  ON(SOL_SOCKET, SO_SNDBUF),
-				  .answer = DOUBLED,
-				  .remedy = "raise sysctl net.core.wmem_max" },
-	[SOCKOPT_MARK] = { .key = "mark",
-			   ON(SOL_SOCKET, SO_MARK),
-			   .remedy = "it takes CAP_NET_ADMIN or CAP_NET_RAW" },
-	[SOCKOPT_PRIORITY] = { .key = "priority",
-			       ON(SOL_SOCKET, SO_PRIORITY),
-			       .remedy = "above 6 it takes CAP_NET_ADMIN" },
-	[SOCKOPT_TOS] = { .key = "tos", ON(IPPROTO_IP, IP_TOS), ON6(IPPROTO_IPV6, IPV6_TCLASS) },
-	[SOCKOPT_TTL] = { .key = "ttl",
-			  ON(IPPROTO_IP, IP_TTL),
-			  ON6(IPPROTO_IPV6, IPV6_UNICAST_HOPS) },
-	[SOCKOPT_BROADCAST] = { .key = "broadcast", ON(SOL_SOCKET, SO_BROADCAST), .is_bool = true },
-	[SOCKOPT_PASSCRED] = { .key = "passcred", ON(SOL_SOCKET, SO_PASSCRED), .is_bool = true },
-	[SOCKOPT_KEEPALIVE] = { .key = "keepalive.idle",
-				ON(IPPROTO_TCP, TCP_KEEPIDLE),
-				.seconds = true },
-	[SOCKOPT_KEEPALIVE_INTERVAL] = { .key = "keepalive.interval",
-					 ON(IPPROTO_TCP, TCP_KEEPINTVL),
-					 .seconds = true },
-	[SOCKOPT_KEEPALIVE_COUNT] = { .key = "keepalive.count", ON(IPPROTO_TCP, TCP_KEEPCNT) },
-	[SOCKOPT_AUTOCLOSE] = { ON(IPPROTO_SCTP, SCTP_AUTOCLOSE) },
-};
-
-struct place {
-	int level, name;
-};
-
-/* Level 0 and name 0: such a socket does not have it. */
-static struct place place_of(const struct sockopt *option, const struct sockopt_values *socket)
-{
-	if (option == &options[SOCKOPT_V6ONLY] && socket->type == SOCK_RAW)
-		return (struct place){ 0, 0 };
-	if (socket->family == AF_INET6 && option->name6 != 0)
-		return (struct place){ option->level6, option->name6 };
-	return (struct place){ option->level, option->name };
-}
-
-static int get(int fd, struct place place, unsigned *value_r)
+static int get(int fd, struct sockopt_place place, unsigned *value_r)
 {
 	socklen_t size = sizeof(*value_r);
 
 	return getsockopt(fd, place.level, place.name, value_r, &size);
 }
 
-static int set(int fd, struct place place, unsigned value)
+static int set(int fd, struct sockopt_place place, unsigned value)
 {
 	return setsockopt(fd, place.level, place.name, &value, sizeof(value));
 }
@@ -153,7 +55,7 @@ static unsigned said(const struct sockopt *option, unsigned value)
 	return option->answer == DOUBLED ? value / 2 : value;
 }
 
-static int verify(int fd, struct place place, const struct sockopt *option, unsigned value,
+static int verify(int fd, struct sockopt_place place, const struct sockopt *option, unsigned value,
 		  struct text *shortfall, struct text *error)
 {
 	unsigned now;
@@ -191,7 +93,7 @@ static unsigned kernel_value(const struct sockopt *option, unsigned value)
 static void unlock_buffer(int fd, enum sockopt_id id)
 {
 	unsigned lock = id == SOCKOPT_RECEIVE_BUFFER ? SOCK_RCVBUF_LOCK : SOCK_SNDBUF_LOCK;
-	struct place place = { SOL_SOCKET, SO_BUF_LOCK };
+	struct sockopt_place place = { SOL_SOCKET, SO_BUF_LOCK };
 	unsigned now;
 
 	if (get(fd, place, &now) == 0)
@@ -201,7 +103,7 @@ static void unlock_buffer(int fd, enum sockopt_id id)
 /* What the kernel derives from tos, which it does only when that changes. */
 static int derive_priority(int fd)
 {
-	struct place tos = { IPPROTO_IP, IP_TOS }, priority = { SOL_SOCKET, SO_PRIORITY };
+	struct sockopt_place tos = { IPPROTO_IP, IP_TOS }, priority = { SOL_SOCKET, SO_PRIORITY };
 	unsigned now;
 
 	if (set(fd, priority, 0) < 0)
@@ -214,8 +116,8 @@ static int derive_priority(int fd)
 static int apply_one(int fd, enum sockopt_id id, const struct sockopt_values *values,
 		     struct sockopt_state *state, struct text *shortfall, struct text *error)
 {
-	const struct sockopt *option = &options[id];
-	struct place place = place_of(option, values);
+	const struct sockopt *option = &sockopt_table[id];
+	struct sockopt_place place = sockopt_place(option, values);
 	unsigned value = values->value[id];
 	unsigned wanted = kernel_value(option, value);
 
@@ -297,12 +199,12 @@ static int remember(int fd, const struct sockopt_values *before,
 		    struct text *error)
 {
 	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
-		struct place place = place_of(&options[id], values);
+		struct sockopt_place place = sockopt_place(&sockopt_table[id], values);
 
 		if (place.name == 0 || state->changed[id] || !differs(before, values, id))
 			continue;
 		if (get(fd, place, &state->original[id]) < 0)
-			return fail(error, &options[id], values->value[id]);
+			return fail(error, &sockopt_table[id], values->value[id]);
 		state->changed[id] = true;
 	}
 	return 0;
@@ -318,9 +220,9 @@ int sockopt_apply(int fd, const struct sockopt_values *before, const struct sock
 	if (remember(fd, before, values, state, error) < 0)
 		return -1;
 	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
-		const struct sockopt *option = &options[id];
+		const struct sockopt *option = &sockopt_table[id];
 
-		if (place_of(option, values).name == 0 ||
+		if (sockopt_place(option, values).name == 0 ||
 		    (!differs(before, values, id) && (bound || !option->always)))
 			continue;
 		if (bound && option->before_bind)
@@ -337,7 +239,7 @@ static void describe_one(int fd, const struct sockopt_values *values, const stru
 {
 	unsigned now;
 
-	if (get(fd, place_of(option, values), &now) < 0)
+	if (get(fd, sockopt_place(option, values), &now) < 0)
 		return;
 	text_addf(out, "%s%s=", out->length > 0 ? " " : "", option->key);
 	if (option->is_bool)
@@ -349,11 +251,11 @@ static void describe_one(int fd, const struct sockopt_values *values, const stru
 void sockopt_describe(int fd, const struct sockopt_values *values, struct text *out)
 {
 	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
-		bool is_default = (values->value[id] != 0) == options[id].always;
+		bool is_default = (values->value[id] != 0) == sockopt_table[id].always;
 
-		if (!is_default && options[id].key != NULL &&
-		    place_of(&options[id], values).name != 0)
-			describe_one(fd, values, &options[id], out);
+		if (!is_default && sockopt_table[id].key != NULL &&
+		    sockopt_place(&sockopt_table[id], values).name != 0)
+			describe_one(fd, values, &sockopt_table[id], out);
 	}
 	if (values->bind_device[0] != '\0')
 		text_addf(out, "%sbind_device=%s", out->length > 0 ? " " : "", values->bind_device);
@@ -364,12 +266,63 @@ void sockopt_describe(int fd, const struct sockopt_values *values, struct text *
 void sockopt_keep_fixed(struct sockopt_values *values, const struct sockopt_values *from)
 {
 	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
-		if (options[id].before_bind)
+		if (sockopt_table[id].before_bind)
 			values->value[id] = from->value[id];
 	}
 }
 
 unsigned sockopt_unit_ms(enum sockopt_id id)
 {
-	return options[id].seconds ? 1000 : 1;
+	return sockopt_table[id].seconds ? 1000 : 1;
+}
+
+/* What it has of texts, and what a new one has; "" of before_r: the same. */
+static void read_texts(int fd, int fresh, struct sockopt_values *before,
+		       struct sockopt_state *state)
+{
+	socklen_t size = sizeof(before->congestion), fresh_size = sizeof(state->congestion);
+	socklen_t device_size = sizeof(before->bind_device);
+
+	if (fresh >= 0)
+		(void)getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, before->bind_device,
+				 &device_size);
+	if (fresh < 0 ||
+	    getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, before->congestion, &size) < 0 ||
+	    getsockopt(fresh, IPPROTO_TCP, TCP_CONGESTION, state->congestion, &fresh_size) < 0 ||
+	    strcmp(before->congestion, state->congestion) == 0)
+		before->congestion[0] = '\0';
+}
+
+void sockopt_read(int fd, int fresh, const struct sockopt_values *like,
+		  struct sockopt_values *before_r, struct sockopt_state *state_r)
+{
+	*before_r = (struct sockopt_values){ .family = like->family, .type = like->type };
+	*state_r = (struct sockopt_state){ 0 };
+	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
+		struct sockopt_place place = sockopt_place(&sockopt_table[id], like);
+		unsigned now;
+
+		if (place.name == 0 || get(fd, place, &now) < 0)
+			continue;
+		if (sockopt_table[id].before_bind)
+			before_r->value[id] = now;
+		else if (fresh >= 0 && get(fresh, place, &state_r->original[id]) == 0)
+			state_r->changed[id] = true;
+		/* it will be set, or back */
+		if (state_r->changed[id] && now != state_r->original[id])
+			before_r->value[id] = UINT_MAX;
+	}
+	read_texts(fd, fresh, before_r, state_r);
+}
+
+const char *sockopt_fixed_differs(const struct sockopt_values *a, const struct sockopt_values *b)
+{
+	for (enum sockopt_id id = 0; id < SOCKOPT_N; id++) {
+		const struct sockopt *option = &sockopt_table[id];
+
+		if (option->before_bind && sockopt_place(option, a).name != 0 &&
+		    a->value[id] != b->value[id])
+			return option->key;
+	}
+	return NULL;
 }

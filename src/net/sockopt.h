@@ -70,6 +70,18 @@ void sockopt_describe(int fd, const struct sockopt_values *values, struct text *
 /* Copy from `from` what a bound socket cannot change. */
 void sockopt_keep_fixed(struct sockopt_values *values, const struct sockopt_values *from);
 
+/*
+ * What a bound socket that we did not make has, as the `before` of sockopt_apply(), and
+ * its state. What cannot change is there as it is. fresh: another one
+ * of the kind, as the kernel makes it; then what differs from it counts as set. Or -1:
+ * that counts as never set, so it stays. like: for family and type.
+ */
+void sockopt_read(int fd, int fresh, const struct sockopt_values *like,
+		  struct sockopt_values *before_r, struct sockopt_state *state_r);
+
+/* The key of an option that a bound socket cannot change and that is not the same, or NULL. */
+const char *sockopt_fixed_differs(const struct sockopt_values *a, const struct sockopt_values *b);
+
 /* Milliseconds of the config for one unit of the kernel: 1000 where that is a second. */
 unsigned sockopt_unit_ms(enum sockopt_id id);
 

@@ -1,12 +1,13 @@
 #!/usr/bin/perl
 # client.pl - clients for the tests:
 #
-#	client.pl loop PORT FILE	connect, send a line, read it back behind what the server puts before it, close; until FILE
+#	client.pl loop TO FILE		connect, send a line, read it back behind what the server puts before it, close; until FILE
 #					is there; the number of connections on standard output; status 1 when one is lost
 #	client.pl hold TO N FILE	N connections at the same time, a line is sent on each and read back; "answered N in MS ms",
-#					and they stay open until FILE is there. TO: a port, stream:PATH or seqpacket:PATH
+#					and they stay open until FILE is there
 #	client.pl gaps TO N MS		N connections, one after the other, with random gaps of at most so many ms; "answered N,
 #					median M ms, longest L ms". One that is lost, or has no answer after 20 s: status 1
+#					TO: a port, [::1]:PORT, a path, or seqpacket:PATH
 #	client.pl datagram PATH TEXT	to a unix dgram socket, or to a port of UDP, and print the answer
 use strict;
 use warnings;
@@ -15,10 +16,13 @@ use Socket;
 use Time::HiRes qw(sleep time);
 
 sub connect_to {
-	my ($type, $path) = $_[0] =~ /^(\w+):(.*)/s;
-	my $socktype = ($type // '') eq 'seqpacket' ? SOCK_SEQPACKET : SOCK_STREAM;
-	socket(my $socket, $path ? AF_UNIX : AF_INET, $socktype, 0) or die "socket: $!";
-	connect($socket, $path ? pack_sockaddr_un($path) : pack_sockaddr_in($_[0], INADDR_LOOPBACK)) or die "connect: $!";
+	my ($to) = @_;
+	my $type = $to =~ s/^(stream|seqpacket):// && $1 eq 'seqpacket' ? SOCK_SEQPACKET : SOCK_STREAM;
+	my $address = $to =~ m,^/, ? pack_sockaddr_un($to)
+		: $to =~ /^\[::1\]:(\d+)$/ ? pack_sockaddr_in6(0 + $1, Socket::inet_pton(Socket::AF_INET6, '::1'))
+		: pack_sockaddr_in($to, INADDR_LOOPBACK);
+	socket(my $socket, sockaddr_family($address), $type, 0) or die "socket: $!";
+	connect($socket, $address) or die "connect: $!";
 	return $socket;
 }
 
@@ -62,11 +66,10 @@ sub gaps {
 }
 
 sub loop {
-	my ($port, $file) = @_;
+	my ($to, $file) = @_;
 	my $n = 0;
 	until (-e $file) {
-		socket(my $socket, AF_INET, SOCK_STREAM, 0) or die "socket: $!";
-		connect($socket, pack_sockaddr_in($port, INADDR_LOOPBACK)) or die "connect $n: $!";
+		my $socket = connect_to($to);
 		$socket->autoflush(1);
 		print $socket "hello $n\n" or die "send $n: $!";
 		my $line = readline($socket);
