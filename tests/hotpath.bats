@@ -206,3 +206,40 @@ is_quiet() {
 	read -rt 1 <> <(:) || :
 	[ "$(switches "$MASTER" "${pids[@]}")" = "$before" ]
 }
+
+@test "pools that may grow, that are empty, or that have limits of time and memory make no system call either, when idle" {
+	local workers before after
+	write_config <<-END
+		service grows { handler = echo workers { min = 2 max = 8 idle_timeout = 100ms } }
+		service none { handler = echo workers { min = 0 max = 8 idle_timeout = 100ms } }
+		service udp { type = dgram handler = echo workers { min = 0 max = 2 idle_timeout = 100ms } }
+		service limits {
+			handler = echo
+			workers { min = 2 max_rss = 1G max_connections = 1000 }
+			timeouts { slow = 100ms total = 2s stuck = 1s }
+		}
+	END
+	start_daemon
+	clients 8 -p "$(port_of grows)" -c 8
+	clients 8 -p "$(port_of none)" -c 8
+	clients 8 -p "$(port_of limits)" -c 1
+	"$TEST_BIN/dgram" -c 20 "$(address_of udp)" hello
+	wait_for 10 "four workers" n_workers_is 4
+	# after the look at their memory that the clients made due
+	wait_for 20 "the last look" older_than_the_looks
+	wait_for 20 "quiet" is_quiet
+	mapfile -t workers < <(workers_of "$MASTER")
+	trace "$MASTER" "${workers[@]}"
+	before=$(switches "${workers[@]}")
+	read -rt 3 <> <(:) || :
+	after=$(switches "${workers[@]}")
+	end_trace
+	calls
+	[ "$(calls | wc -l)" -eq 0 ]
+	[ "$before" = "$after" ]
+}
+
+# the clients are longer gone than the five seconds between two looks at memory
+older_than_the_looks() {
+	((SECONDS - STARTED >= 7))
+}

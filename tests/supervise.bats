@@ -487,7 +487,7 @@ hostile_start() {
 	hostile_start blocked
 }
 
-@test "a parent that closed the standard descriptors or left 500 others open does no harm" {
+@test "a parent that closed the standard descriptors or left 1000 others open does no harm" {
 	hostile_start closed
 	hostile_start stray
 }

@@ -4,7 +4,7 @@
  *	hostile WORD[,WORD...] COMMAND [ARGUMENT...]
  *
  * sigchld: SIGCHLD is ignored (children are never seen); ignored: so are all other signals that can be; blocked: all
- * signals are blocked; closed: descriptors 0 to 2 are closed; stray: 500 more are open; umask: 0777; nofile: the soft
+ * signals are blocked; closed: descriptors 0 to 2 are closed; stray: 1000 more are open; umask: 0777; nofile: the soft
  * limit of open files is 20, nofile_hard: the hard one is 64.
  */
 #include <err.h>
@@ -18,7 +18,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define STRAY 500
+#define STRAY 1000
 
 static void ignore_all(void)
 {
@@ -36,24 +36,25 @@ static void block_all(void)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
-static void open_stray(void)
-{
-	for (int i = 0; i < STRAY; i++) {
-		if (open("/dev/null", O_RDWR) < 0)
-			err(EX_OSERR, "descriptor %d", i);
-	}
-}
-
 static void limit_files(rlim_t soft, rlim_t hard)
 {
 	struct rlimit limit;
 
 	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = soft;
 	if (hard > 0)
 		limit.rlim_max = hard;
+	limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		err(EX_OSERR, "RLIMIT_NOFILE");
+}
+
+static void open_stray(void)
+{
+	limit_files(2 * STRAY, 0);
+	for (int i = 0; i < STRAY; i++) {
+		if (open("/dev/null", O_RDWR) < 0)
+			err(EX_OSERR, "descriptor %d", i);
+	}
 }
 
 static void set_up(const char *word)
