@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # overdue.bats - timeouts { first_byte stuck slow }, and what is said of workers that are slow, stuck or dead.
+# shellcheck disable=SC2030,SC2031  # a bats test is no subshell of another one
 # shellcheck disable=SC2154  # MASTER, LOG, ... are set by lib/daemon
 
 load lib/daemon
