@@ -172,6 +172,8 @@ all_serve() {
 }
 
 @test "persistent: in.tftpd, which changes its root directory" {
+	# its package, installed, would start a daemon on the machine itself
+	[ -z "${PREFORKD_TFTPD:-}" ] || install -m 755 "$PREFORKD_TFTPD" /usr/sbin/in.tftpd
 	need /usr/sbin/in.tftpd tftpd-hpa
 	mkdir -p /srv/tftp
 	echo page >/srv/tftp/page
