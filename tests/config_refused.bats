@@ -530,8 +530,19 @@ root() {
 	run { nofile = 20 limits { nofile = 20 } } ~ run.nofile: stands in run.limits, too; write one of them
 	run { limits { nofiles = 20 } } ~ run.limits: unknown key nofiles; did you mean nofile?
 	limits { nofile = 20 } ~ unknown key limits; it stands in a block run { }
+	run { sandbox = hard } ~ run.sandbox: "hard" is not one of off default strict
+	run { read = {} } ~ run.read: a handler that is built in has no files
+	run { write = {"/"} } ~ run.write: a handler that is built in has no files
 	END
-	all_refused 39
+	each_row 'service x {\n\thandler = exec command = {"/bin/cat"}\n\t' '\n}\n' '3: service "x": ' <<-END
+	run { read = {tmp} } ~ run.read: "tmp" is no absolute path
+	run { write = {"$CONF-no"} } ~ run.write: $CONF-no: No such file or directory
+	run { read = {"/usr"} sandbox = off } ~ run.sandbox: cannot be off with run.read or run.write
+	run { sandbox = strict } ~ run.sandbox: a strict one of a program needs run.read or run.write
+	run { sandbox = strict write = {"/tmp"} no_new_privileges = no } ~ run.no_new_privileges: cannot be false with
+	run { read = {"/tmp"} no_new_privileges = no } ~ run.no_new_privileges: cannot be false with
+	END
+	all_refused 48
 }
 
 @test "what is missing is named" {

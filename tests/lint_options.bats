@@ -172,7 +172,7 @@ with_wrong() {
 	declare -A expected=(
 		[number]='is not a number@(, or somaxconn| without)' [size]='is not a number, with K, M or G' [octal]='is not an octal mode'
 		[bool]='is not true or false' [word]='is not one of' [duration]='is not a duration with its unit'
-		[list]='@( is not NAME=value| is no name of a variable| is no group| is none of capabilities|: must begin with an absolute path)'
+		[list]='@( is not NAME=value| is no name of a variable| is no group| is none of capabilities| is no absolute path|: must begin with an absolute path)'
 	)
 	while IFS='|' read -r key type; do
 		[ "$type" != text ] || continue

@@ -461,6 +461,26 @@ start_with_recorder() {
 	assert_grammar "$BATS_TEST_TMPDIR/messages" ''
 }
 
+@test "workers that see no /dev/log, or can make no socket, write to syslog all the same" {
+	local keys='handler = echo workers { min = 1 } timeouts { idle = 50ms }' name port
+	need_namespace
+	write_config <<-END
+	log = syslog
+	log_level = debug
+	service strict { $keys run { sandbox = strict } }
+	service root { $keys run { chroot = "/usr" } }
+	END
+	start_with_recorder /dev/log "$PREFORKD" -c "$CONF"
+	for name in strict root; do
+		port=$(sed -n "s/.*event=listening service=$name .*address=127\.0\.0\.1:\([0-9]*\).*/\1/p" "$LOG")
+		exec 8<>"/dev/tcp/127.0.0.1/$port"
+		wait_for 10 "the line of a worker of $name" log_has "event=conn_failed service=$name "
+		exec 8>&-
+	done
+	stop_daemon
+	[ "$(log_count 'event=worker_exit .*reason=left')" -eq 2 ]
+}
+
 # The first lines after it reads again may be dropped as well: its queue is still full.
 said_after_hup() {
 	kill -HUP "$MASTER"

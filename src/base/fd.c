@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define KEEP_MAX 16
+#define LOW_FDS 10
 
 void fd_close(int *fd)
 {
@@ -77,7 +78,9 @@ int fd_write_all(int fd, const void *data, size_t size)
 	return 0;
 }
 
-/* Returns the length of the address, or 0 with errno. */
+static int kept = -1; /* of fd_keep_datagram() */
+
+/* Returns the length, or 0 with errno. */
 static socklen_t make_address(const char *path, struct sockaddr_un *addr_r)
 {
 	size_t length = strlen(path);
@@ -93,13 +96,48 @@ static socklen_t make_address(const char *path, struct sockaddr_un *addr_r)
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 }
 
-static int send_message(const struct msghdr *message)
+static int new_socket(void)
+{
+	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+int fd_keep_datagram(const char *path)
+{
+	struct sockaddr_un addr;
+	socklen_t length = make_address(path, &addr);
+	int fd = length > 0 ? new_socket() : -1;
+
+	if (fd < 0)
+		return -1;
+	/* nobody may be there yet: then the path is all we have */
+	(void)connect(fd, (struct sockaddr *)&addr, length);
+	/* the low ones are for what programs inherit */
+	kept = fcntl(fd, F_DUPFD_CLOEXEC, LOW_FDS);
+	fd_close(&fd);
+	return kept < 0 ? -1 : 0;
+}
+
+/* The path first: who listens there may be another one by now. */
+static int send_kept(struct msghdr *message)
+{
+	if (sendmsg(kept, message, MSG_NOSIGNAL) >= 0)
+		return 0;
+	if (errno == EAGAIN)
+		return -1;
+	message->msg_name = NULL;
+	message->msg_namelen = 0;
+	return sendmsg(kept, message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static int send_message(struct msghdr *message)
 {
 	int fd, r;
 
 	if (message->msg_namelen == 0)
 		return -1;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (kept >= 0)
+		return send_kept(message);
+	fd = new_socket();
 	if (fd < 0)
 		return -1;
 	r = sendmsg(fd, message, MSG_NOSIGNAL) < 0 ? -1 : 0;

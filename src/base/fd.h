@@ -36,4 +36,10 @@ int fd_send_datagram(const char *path, const struct iovec *parts, size_t count);
 /* The same, with a descriptor that its reader gets a copy of. Source: unix(7), SCM_RIGHTS. */
 int fd_send_descriptor(const char *path, const struct iovec *parts, size_t count, int descriptor);
 
+/*
+ * Keep a socket for that, connected to path, for a process that will not be able to make
+ * one, or see the path, any more. Returns 0, or -1 with errno.
+ */
+int fd_keep_datagram(const char *path);
+
 #endif

@@ -269,6 +269,14 @@ int log_open(const char *target)
 	return 0;
 }
 
+void log_keep(bool to_syslog)
+{
+	if (log_state.kind == LOG_KIND_JOURNAL)
+		(void)log_journal_keep();
+	else if (log_state.kind == LOG_KIND_SYSLOG || (to_syslog && log_is_stderr()))
+		(void)fd_keep_datagram(SYSLOG_SOCKET);
+}
+
 int log_reopen(void)
 {
 	return log_is_file() ? log_open(log_state.path) : 0;

@@ -74,6 +74,12 @@ int log_open(const char *target);
 /* Open the file of the present target again (after a rotation). As log_open(). */
 int log_reopen(void);
 
+/*
+ * Keep the socket of the target open (to_syslog: of syslog, which standard error will
+ * become), for a process that will not be able to make one, or find it, any more.
+ */
+void log_keep(bool to_syslog);
+
 void log_set_level(enum log_level level);
 
 /* The name of the present level. */

@@ -64,3 +64,8 @@ int log_journal_send(int priority, const char *message, const char *event,
 	part = (struct iovec){ buf, entry.length };
 	return fd_send_datagram(JOURNAL_SOCKET, &part, 1);
 }
+
+int log_journal_keep(void)
+{
+	return fd_keep_datagram(JOURNAL_SOCKET);
+}

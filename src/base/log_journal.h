@@ -19,4 +19,7 @@ bool log_journal_is_stderr(void);
 int log_journal_send(int priority, const char *message, const char *event,
 		     const struct log_field *fields);
 
+/* Keep a socket for it: see fd_keep_datagram(). */
+int log_journal_keep(void);
+
 #endif

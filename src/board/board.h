@@ -33,6 +33,7 @@ struct slot {
 	_Atomic uint64_t conn_in, conn_out; /* bytes of the conn in flight, or of the last one */
 	_Atomic long long since_ms;	    /* its start; clock_now_ms() */
 	socklen_t peer_length;		    /* who it is with */
+	_Atomic uint32_t refused_call; /* one more than the number of the one it died of; 0: none */
 	struct sockaddr_storage peer;
 	_Atomic uint32_t notes_end; /* where the next line goes; it only grows */
 	char notes[BOARD_NOTES];    /* lines, each with its line feed; a ring */

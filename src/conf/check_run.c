@@ -189,6 +189,47 @@ static void check_capabilities(struct compile *compile, struct conf_service *ser
 	}
 }
 
+static void check_paths(struct compile *compile, const struct conf_service *service,
+			const char *key, struct conf_list paths)
+{
+	for (unsigned i = 0; i < paths.count; i++) {
+		const char *path = conf_list_string(compile->conf, paths, i);
+		struct stat st;
+
+		if (path[0] != '/')
+			compile_error(compile, service, key, "\"%s\" is no absolute path", path);
+		else if (compile->here && root_stat(compile->conf, service, path, &st) < 0)
+			compile_error(compile, service, key, "%s: %s", path, strerror(errno));
+	}
+}
+
+/* Neither Landlock nor seccomp are for who may still become more (prctl(2)). */
+static void check_sandbox(struct compile *compile, struct conf_service *service)
+{
+	bool has_paths = service->read_paths.count + service->write_paths.count > 0;
+	bool strict = service->sandbox == CONF_SANDBOX_STRICT;
+
+	check_paths(compile, service, "run.read", service->read_paths);
+	check_paths(compile, service, "run.write", service->write_paths);
+	if (!service->no_new_privileges && (strict || has_paths))
+		compile_error(compile, service, "run.no_new_privileges",
+			      "cannot be false with run.sandbox = strict, run.read or run.write");
+	else if (!service->no_new_privileges)
+		service->sandbox = CONF_SANDBOX_OFF;
+	else if (has_paths && service->sandbox == CONF_SANDBOX_OFF)
+		compile_error(compile, service, "run.sandbox",
+			      "cannot be off with run.read or run.write");
+	else if (has_paths && strict && service->kind == CONF_MODULE)
+		compile_error(compile, service, "run.sandbox",
+			      "a strict one lets a module open no file; leave out run.read and "
+			      "run.write, or write default");
+	else if (!has_paths && strict && service->kind != CONF_BUILT_IN &&
+		 service->kind != CONF_MODULE)
+		compile_error(compile, service, "run.sandbox",
+			      "a strict one of a program needs run.read or run.write: what it may "
+			      "use besides /usr");
+}
+
 void check_run(struct compile *compile, struct conf_service *service)
 {
 	root_check(compile, service);
@@ -198,6 +239,7 @@ void check_run(struct compile *compile, struct conf_service *service)
 	check_cpus(compile, service);
 	check_limits(compile, service);
 	check_capabilities(compile, service);
+	check_sandbox(compile, service);
 	check_environment(compile, service);
 }
 

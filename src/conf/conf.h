@@ -59,6 +59,9 @@ enum conf_reload { CONF_RELOAD_CHANGED, CONF_RELOAD_ALL };
 /* What is done when a service's workers fail again and again. */
 enum conf_crash { CONF_CRASH_BACKOFF, CONF_CRASH_STOP, CONF_CRASH_EXIT };
 
+/* How much a worker may do that it has no need to. */
+enum conf_sandbox { CONF_SANDBOX_OFF, CONF_SANDBOX_DEFAULT, CONF_SANDBOX_STRICT };
+
 #define CONF_READY_NOTIFY (-1)	 /* ready when it says so */
 #define CONF_CONTROL_AUTO "auto" /* where conf/runtime.h says */
 
@@ -119,6 +122,8 @@ struct conf_service {
 	struct conf_text limits[RLIM_NLIMITS];	  /* (key) by RLIMIT_*; "": as the master */
 	long long no_new_privileges;		  /* (key) */
 	struct conf_list capabilities;		  /* (key) */
+	long long sandbox;			  /* (key) enum conf_sandbox */
+	struct conf_list read_paths, write_paths; /* (key) */
 	struct conf_list environment;		  /* (key) NAME=value */
 	struct conf_list pass_environment;	  /* (key) NAME */
 

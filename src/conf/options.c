@@ -61,6 +61,13 @@ static const struct triple_word reload_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct triple_word sandboxes[] = {
+	{ "off", CONF_SANDBOX_OFF },
+	{ "default", CONF_SANDBOX_DEFAULT },
+	{ "strict", CONF_SANDBOX_STRICT },
+	{ NULL, 0 },
+};
+
 static const struct triple_word scopes[] = {
 	{ "node", TIPC_NODE_SCOPE },
 	{ "cluster", TIPC_CLUSTER_SCOPE },
@@ -188,6 +195,9 @@ const struct option options_service[] = {
 	KEY(run, "no_new_privileges", OPTION_BOOL, SERVICE(no_new_privileges), "true",
 	    .use = USE_PROGRAM),
 	KEY(run, "capabilities", OPTION_LIST, SERVICE(capabilities), ""),
+	KEY(run, "sandbox", OPTION_WORD, SERVICE(sandbox), "default", .words = sandboxes),
+	KEY(run, "read", OPTION_LIST, SERVICE(read_paths), "", .use = USE_FOREIGN),
+	KEY(run, "write", OPTION_LIST, SERVICE(write_paths), "", .use = USE_FOREIGN),
 	KEY(run, "environment", OPTION_LIST, SERVICE(environment), ""),
 	KEY(run, "pass_environment", OPTION_LIST, SERVICE(pass_environment), ""),
 	KEY(limits, "as", OPTION_TEXT, LIMIT(AS), ""),

@@ -48,6 +48,7 @@ enum option_use {
 	USE_TTL,
 	USE_PROGRAM,	/* handlers that are programs */
 	USE_PERSISTENT, /* those that stay */
+	USE_FOREIGN,	/* programs and modules */
 };
 
 struct option {

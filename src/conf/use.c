@@ -109,6 +109,9 @@ const char *options_refusal(const struct option *option, const struct conf_servi
 			      "only handlers exec and persistent have it");
 	case USE_PERSISTENT:
 		return unless(service->kind == CONF_PERSISTENT, "only handler persistent has it");
+	case USE_FOREIGN:
+		return unless(service->kind != CONF_BUILT_IN,
+			      "a handler that is built in has no files");
 	case USE_RECEIVE_BUFFER:
 		return refuse_buffer(spec, true);
 	case USE_SEND_BUFFER:

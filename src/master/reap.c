@@ -47,6 +47,19 @@ static const char *service_name(const struct worker *worker)
 	return conf_string(worker->pool->generation->conf, worker->pool->service->name);
 }
 
+/* What a sandbox ended: the worker itself has said by which call, so it may be wrong. */
+static void add_refused_call(const struct worker *worker, char *buf, size_t size)
+{
+	unsigned call = board_slot(worker->pool->board, worker->seat)->refused_call;
+	const char *name = call > 0 ? worker_refused_call(call - 1) : NULL;
+	struct text text = { .buf = buf, .size = size, .length = strlen(buf) };
+
+	if (name != NULL)
+		text_addf(&text, " (run.sandbox: %s)", name);
+	else if (call > 0)
+		text_addf(&text, " (run.sandbox: system call %u)", call - 1);
+}
+
 static void describe(const struct worker *worker, int status, char *buf, size_t size)
 {
 	char name[PROCESS_SIGNAL_NAME];
@@ -55,6 +68,8 @@ static void describe(const struct worker *worker, int status, char *buf, size_t 
 	if (WIFSIGNALED(status)) {
 		snprintf(buf, size, "%s%s", process_signal_name(WTERMSIG(status), name),
 			 WCOREDUMP(status) ? " (core dumped)" : "");
+		if (WTERMSIG(status) == SIGSYS)
+			add_refused_call(worker, buf, size);
 		return;
 	}
 	/* a program's statuses have meanings of their own */

@@ -118,12 +118,31 @@ static struct worker new_worker(struct service_pool *pool, unsigned seat)
 	};
 }
 
+/* Once: it is the same for all of them, as long as the kernel is. */
+static void say_what_is_missing(const struct service_pool *pool)
+{
+	static bool looked;
+	const char *lacks;
+
+	if (looked || pool->service->sandbox == CONF_SANDBOX_OFF)
+		return;
+	looked = true;
+	lacks = worker_sandbox_lacks(pool->service);
+	if (lacks == NULL)
+		return;
+	log_warning("sandbox_missing",
+		    KV("service", conf_string(pool->generation->conf, pool->service->name)),
+		    KV("lacks", lacks),
+		    KV("remedy", "workers run without; a newer kernel, or run.sandbox = off"));
+}
+
 void spawn_worker(struct service_pool *pool, unsigned seat)
 {
 	struct worker *worker = &pool->workers[seat];
 	pid_t pid;
 
 	*worker = new_worker(pool, seat);
+	say_what_is_missing(pool);
 	pid = fork_worker(pool, seat);
 
 	if (pid < 0) {

@@ -21,6 +21,7 @@
 #include "worker/exec.h"
 #include "worker/limits.h"
 #include "worker/rights.h"
+#include "worker/sandbox.h"
 #include "worker/serve.h"
 #include "worker/stop.h"
 #include "worker/worker.h"
@@ -57,6 +58,7 @@ static void setup_fds(const struct worker_seat *seat)
 	/* a root of its own may have no /proc; what programs leave behind has to be found */
 	if (seat->service->kind == CONF_EXEC)
 		(void)process_keep_children();
+	log_keep(seat->detach);
 }
 
 /* "NAME=value" of a variable of the master's; NULL if there is none. */
@@ -107,7 +109,9 @@ static void setup_root(const struct worker_seat *seat)
 {
 	const char *failed;
 
-	/* what libc reads by itself it shall have read outside */
+	/* what libc reads by itself it shall have read outside, and not look again */
+	if (seat->service->kind == CONF_BUILT_IN && setenv("TZ", ":/etc/localtime", 0) < 0)
+		give_up(seat, "TZ", WORKER_EXIT_SETUP);
 	tzset();
 	failed = limits_chroot(seat->conf, seat->service);
 	if (failed != NULL)
@@ -228,6 +232,7 @@ static void setup_handler(const struct worker_seat *seat, struct serve *serve)
  *			that one sent meanwhile waits for our handlers
  *			(not for one that becomes a program, which has them as they are)
  *	handler		last: it runs with the rights it will serve with
+ *	sandbox		(setup_sandbox()) after its init, which may open what it likes
  */
 void setup_worker(const struct worker_seat *seat, struct serve *serve)
 {
@@ -243,4 +248,12 @@ void setup_worker(const struct worker_seat *seat, struct serve *serve)
 	if (serve->handler != NULL)
 		setup_signals(seat);
 	setup_handler(seat, serve);
+}
+
+void setup_sandbox(const struct worker_seat *seat, const struct serve *serve)
+{
+	const char *failed = sandbox_enter(serve);
+
+	if (failed != NULL)
+		give_up(seat, failed, WORKER_EXIT_SETUP);
 }

@@ -14,4 +14,7 @@ struct worker_seat;
  */
 void setup_worker(const struct worker_seat *seat, struct serve *serve);
 
+/* The very last: when its log is where it will be, and before the first client or program. */
+void setup_sandbox(const struct worker_seat *seat, const struct serve *serve);
+
 #endif

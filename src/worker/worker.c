@@ -98,6 +98,7 @@ _Noreturn void worker_run(const struct worker_seat *seat)
 	setup_worker(seat, &serve);
 	if (seat->detach)
 		detach();
+	setup_sandbox(seat, &serve);
 	if (seat->service->kind == CONF_PERSISTENT)
 		persist_become(seat);
 	say_ready(seat->ready_fd);

@@ -46,6 +46,12 @@ enum worker_exit {
 /* In short words for a log line; NULL for a status that is none of the above. */
 const char *worker_exit_text(int status);
 
+/* What the sandbox of the service wants and this kernel does not have; NULL: nothing. */
+const char *worker_sandbox_lacks(const struct conf_service *service);
+
+/* The name of a system call that a sandbox refused, if it is known; else NULL. */
+const char *worker_refused_call(unsigned number);
+
 /*
  * Be a worker, from the first moment after fork(): set up, serve, leave.
  * Signals of the master: SIGTERM: finish the conn in hand and leave; SIGUSR1:

@@ -1,0 +1,18 @@
+/*
+ * sandbox.h - run.sandbox: what a worker and its programs could do and have no need to.
+ *
+ * Two means of the kernel: Landlock for files (worker/landlock.h), seccomp for system
+ * calls (worker/calls.h). Rights are not dropped here; that is worker/rights.h.
+ */
+#ifndef PREFORKD_WORKER_SANDBOX_H
+#define PREFORKD_WORKER_SANDBOX_H
+
+struct serve;
+
+/*
+ * The last step of a worker's setup; what the kernel does not have is left out. Returns
+ * NULL, or what failed, with errno.
+ */
+const char *sandbox_enter(const struct serve *serve);
+
+#endif
