@@ -531,7 +531,7 @@ root() {
 	run { limits { nofiles = 20 } } ~ run.limits: unknown key nofiles; did you mean nofile?
 	limits { nofile = 20 } ~ unknown key limits; it stands in a block run { }
 	run { sandbox = hard } ~ run.sandbox: "hard" is not one of off default strict
-	run { read = {} } ~ run.read: a handler that is built in has no files
+	run { read = {"/"} } ~ run.read: a handler that is built in has no files
 	run { write = {"/"} } ~ run.write: a handler that is built in has no files
 	END
 	each_row 'service x {\n\thandler = exec command = {"/bin/cat"}\n\t' '\n}\n' '3: service "x": ' <<-END
