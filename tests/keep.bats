@@ -180,3 +180,20 @@ replaced() {
 	[ "$(find "/proc/$MASTER/fd" | wc -l)" -eq "$before" ]
 	answers "$(port_of a)"
 }
+
+@test "from every address to one of them and back, on one port: the kernel takes both for a moment" {
+	local port address
+	port=$(free_port)
+	start_with "service a { handler = echo address = \"*\" port = $port workers { min = 2 } }"
+	hold "$port"
+	for address in 127.0.0.1 '*' 127.0.0.2 '*' 127.0.0.1; do
+		reload_with "service a { handler = echo address = \"$address\" port = $port workers { min = 2 } }"
+		answers "$port" "${address/\*/127.0.0.3}"
+	done
+	serve_on 9
+	release
+	# nobody else may be bound there
+	echo "service b { handler = echo address = \"127.0.0.1\" port = $port }" >"$BATS_TEST_TMPDIR/b.conf"
+	run -69 timeout 20 "$PREFORKD" -c "$BATS_TEST_TMPDIR/b.conf"
+	[[ $output == *event=listen_failed* ]]
+}

@@ -94,6 +94,42 @@ static void log_not_adjusted(const char *service, char *lines)
 		log_warning("listener_not_adjusted", KV("service", service), KV("error", line));
 }
 
+static void share_ports(const struct master *master, const struct listener_spec *spec, bool share)
+{
+	for (const struct open_listener *o = master->listeners; o != NULL; o = o->next) {
+		if (listener_is_beside(&o->listener, spec))
+			listener_share_port(&o->listener, share);
+	}
+}
+
+/*
+ * The port may be taken by a listener of our own at another address, which the new config
+ * does not have any more ("*" instead of 127.0.0.1): both are bound for a moment.
+ */
+static int open_beside(struct master *master, struct open_listener *open,
+		       const struct conf_service *service, struct text *why)
+{
+	struct listener_spec spec = service->spec;
+	int r, error;
+
+	if (listener_open(&spec, &open->listener, why) == 0)
+		return 0;
+	if (errno != EADDRINUSE || master->current == NULL)
+		return -1;
+	*why = text_start(why->buf, why->size);
+	spec.options.value[SOCKOPT_REUSE_PORT] = 1;
+	share_ports(master, &spec, true);
+	r = listener_open(&spec, &open->listener, why);
+	error = errno;
+	share_ports(master, &spec, false);
+	if (r == 0) {
+		open->listener.spec.options = service->spec.options;
+		listener_share_port(&open->listener, false);
+	}
+	errno = error;
+	return r;
+}
+
 /* Returns 0, or -1 with errno and *why. */
 static int adopt_or_open(struct master *master, struct open_listener *open,
 			 const struct conf_service *service, struct text *why)
@@ -110,7 +146,7 @@ static int adopt_or_open(struct master *master, struct open_listener *open,
 			 KV("from", open->listener.foreign ? "manager" : "store"));
 		return 0;
 	}
-	return listener_open(&service->spec, &open->listener, why);
+	return open_beside(master, open, service, why);
 }
 
 /* Open a new one into open; as listeners_take(). */

@@ -289,6 +289,24 @@ unsigned listener_waiting(const struct listener *listener)
 	return sum;
 }
 
+bool listener_is_beside(const struct listener *listener, const struct listener_spec *spec)
+{
+	const struct listener_spec *own = &listener->spec;
+
+	return own->type == spec->type && own->protocol == spec->protocol &&
+	       address_is_inet(own->family) && address_is_inet(spec->family) &&
+	       own->type != SOCK_RAW && address_port(&spec->address) != 0 &&
+	       address_port(&listener->bound) == address_port(&spec->address);
+}
+
+void listener_share_port(const struct listener *listener, bool share)
+{
+	int value = share || listener->spec.options.value[SOCKOPT_REUSE_PORT] != 0;
+
+	for (unsigned i = 0; i < listener->n_fds; i++)
+		(void)setsockopt(listener->fds[i], SOL_SOCKET, SO_REUSEPORT, &value, sizeof(value));
+}
+
 bool listener_has_port(const struct listener_spec *spec)
 {
 	return spec->family == AF_VSOCK ||

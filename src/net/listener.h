@@ -101,6 +101,18 @@ bool listener_same_address(const struct listener_spec *a, const struct listener_
 
 #define LISTENER_SOME UINT_MAX
 
+/*
+ * True if a spec wants the same port of inet or inet6 at another address, so that bind(2)
+ * may refuse it because of this listener.
+ */
+bool listener_is_beside(const struct listener *listener, const struct listener_spec *spec);
+
+/*
+ * Let another socket of this user be bound beside it, or nobody any more. Source:
+ * SO_REUSEPORT in socket(7), which may be changed on a bound socket.
+ */
+void listener_share_port(const struct listener *listener, bool share);
+
 /* How many clients wait to be taken; LISTENER_SOME where the kernel only tells that some do. */
 unsigned listener_waiting(const struct listener *listener);
 
