@@ -1307,7 +1307,9 @@ refused() {
 	chmod 755 lost dull raised alien
 	ln -s nowhere dangling
 	ln -s open link
-	refused 25 <<-'END'
+	mkdir -m 777 wide
+	cp good wide
+	refused 26 <<-'END'
 		handler = exec~command: is required by handler exec
 		handler = exec command = {}~command: is required by handler exec
 		handler = exec command = {""}~command: "": must begin with an absolute path
@@ -1322,6 +1324,7 @@ refused() {
 		handler = exec command = {"@/plain"}~command: @/plain: cannot be executed by the user of the workers
 		handler = exec command = {"@/open"}~command: @/open: can be written by everybody
 		handler = exec command = {"@/link"}~command: @/link: can be written by everybody
+		handler = exec command = {"@/wide/good"}~command: @/wide/good: everybody can write to its directory
 		handler = exec command = {"@/suid"}~command: @/suid: is setuid or setgid
 		handler = exec command = {"@/sgid"}~command: @/sgid: is setuid or setgid
 		handler = exec command = {"@/lost"}~command: @/lost: its interpreter /no/such/shell: No such file
@@ -1334,6 +1337,19 @@ refused() {
 		handler = exec command = {"@/good"} run { pass_environment = {"A=B"} }~run.pass_environment: "A=B" is no name
 		handler = exec command = {"@/good"} run { pass_environment = {""} }~run.pass_environment: "" is no name
 	END
+}
+
+@test "the account says how long the programs ran, what they used, and how many ended badly" {
+	start_debug "service a { handler = exec workers { min = 1 } timeouts { total = 1s }
+		command = {\"/bin/sh\", \"-c\", \"read w; case \$w in kill) kill -9 \$\$;; sleep) exec sleep 60;; esac\"} }"
+	for what in kill kill sleep quit; do
+		echo "$what" | timeout 20 socat -t 20 - "TCP:127.0.0.1:$(port_of a)" || :
+	done
+	wait_for 5 "all ends" eval '[ "$(log_count event=program_exit)" -eq 4 ]'
+	stop_daemon
+	account_is a accepted=4 served=1 failed=3 by_signal=2 timed_out=1
+	(($(account_of a programs_ms) >= 1000 && $(account_of a programs_ms) < 60000))
+	[ -n "$(account_of a programs_cpu_ms)" ]
 }
 
 @test "-t warns of a file that the kernel may not know how to run" {

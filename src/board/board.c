@@ -143,6 +143,10 @@ struct counts board_read(const struct slot *slot)
 	counts.accepted = atomic_load_explicit(&slot->accepted, memory_order_acquire);
 	counts.bytes_in = atomic_load_explicit(&slot->bytes_in, memory_order_relaxed);
 	counts.bytes_out = atomic_load_explicit(&slot->bytes_out, memory_order_relaxed);
+	counts.programs_ms = atomic_load_explicit(&slot->programs_ms, memory_order_relaxed);
+	counts.programs_cpu_ms = atomic_load_explicit(&slot->programs_cpu_ms, memory_order_relaxed);
+	counts.by_signal = atomic_load_explicit(&slot->by_signal, memory_order_relaxed);
+	counts.timed_out = atomic_load_explicit(&slot->timed_out, memory_order_relaxed);
 	ended = counts.served + counts.failed + counts.refused;
 	if (counts.accepted < ended)
 		counts.accepted = ended;
@@ -167,4 +171,8 @@ void board_add(struct counts *a, const struct counts *b)
 	a->in_flight += b->in_flight;
 	a->bytes_in += b->bytes_in;
 	a->bytes_out += b->bytes_out;
+	a->programs_ms += b->programs_ms;
+	a->programs_cpu_ms += b->programs_cpu_ms;
+	a->by_signal += b->by_signal;
+	a->timed_out += b->timed_out;
 }

@@ -30,6 +30,8 @@
 struct slot {
 	_Atomic uint64_t accepted, served, failed, refused;
 	_Atomic uint64_t bytes_in, bytes_out;
+	_Atomic uint64_t programs_ms, programs_cpu_ms; /* of the handler exec */
+	_Atomic uint64_t by_signal, timed_out;	       /* programs that ended so */
 	_Atomic uint64_t conn_in, conn_out; /* bytes of the conn in flight, or of the last one */
 	_Atomic long long since_ms;	    /* its start; clock_now_ms() */
 	socklen_t peer_length;		    /* who it is with */
@@ -45,6 +47,7 @@ struct bell;
 struct counts {
 	uint64_t accepted, served, failed, refused, lost, in_flight;
 	uint64_t bytes_in, bytes_out;
+	uint64_t programs_ms, programs_cpu_ms, by_signal, timed_out;
 };
 
 /* The worker's side: add to a counter of its slot, whose only writer it is. */

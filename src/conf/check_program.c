@@ -41,17 +41,24 @@ static bool may_execute(const struct conf *conf, const struct conf_service *serv
 	return (st->st_mode & S_IXOTH) != 0;
 }
 
-/* A directory on the way that the user of the workers may not enter; NULL: there is none. */
+/* What is wrong with the directories on the way; NULL: nothing. */
 static const char *find_barrier(const struct conf *conf, const struct conf_service *service,
-				const char *path, char buf[PATH_MAX])
+				const char *path)
 {
+	char directory[PATH_MAX];
 	struct stat st;
 
 	for (const char *slash = strchr(path + 1, '/'); slash != NULL;
 	     slash = strchr(slash + 1, '/')) {
-		snprintf(buf, PATH_MAX, "%.*s", (int)(slash - path), path);
-		if (root_stat(conf, service, buf, &st) == 0 && !may_execute(conf, service, &st))
-			return buf;
+		snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path), path);
+		if (root_stat(conf, service, directory, &st) < 0)
+			continue;
+		if (!may_execute(conf, service, &st))
+			return "the user of the workers may not enter its directory "
+			       "(chmod +x, run.user)";
+		if ((st.st_mode & S_IWOTH) != 0 && (st.st_mode & S_ISVTX) == 0)
+			return "everybody can write to its directory, or to one above "
+			       "(chmod o-w)";
 	}
 	return NULL;
 }
@@ -60,7 +67,7 @@ static const char *find_barrier(const struct conf *conf, const struct conf_servi
 static const char *find_fault(const struct conf *conf, const struct conf_service *service,
 			      const char *path)
 {
-	char directory[PATH_MAX];
+	const char *barrier = find_barrier(conf, service, path);
 	struct stat st;
 
 	if (root_stat(conf, service, path, &st) < 0)
@@ -72,8 +79,8 @@ static const char *find_fault(const struct conf *conf, const struct conf_service
 	if (service->no_new_privileges && (st.st_mode & (S_ISUID | S_ISGID)) != 0)
 		return "is setuid or setgid, which has no effect here: workers get no new "
 		       "privileges (run.no_new_privileges)";
-	if (find_barrier(conf, service, path, directory) != NULL)
-		return "the user of the workers may not enter its directory (chmod +x, run.user)";
+	if (barrier != NULL)
+		return barrier;
 	if (!may_execute(conf, service, &st))
 		return "cannot be executed by the user of the workers (chmod +x, run.user)";
 	return NULL;

@@ -96,8 +96,8 @@ static bool same_identity(const struct conf *a_conf, const struct conf_service *
 			  const struct conf *b_conf, const struct conf_service *b)
 {
 	return a->uid == b->uid && a->gid == b->gid && a->n_gids == b->n_gids &&
-	       memcmp(conf_groups(a_conf, a), conf_groups(b_conf, b),
-		      a->n_gids * sizeof(gid_t)) == 0;
+	       memcmp(conf_groups(a_conf, a), conf_groups(b_conf, b), a->n_gids * sizeof(gid_t)) ==
+		       0;
 }
 
 static void note(struct text *changed, const char *key)

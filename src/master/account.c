@@ -68,13 +68,18 @@ static bool is_alive(const struct master *master, const char *service)
 static void log_account(const struct account *account, enum log_level level)
 {
 	const struct counts *c = &account->counts;
+	bool programs = c->programs_ms > 0 || c->by_signal > 0 || c->timed_out > 0;
 
 	log_write(level, "account",
 		  LOG_FIELDS(KV("service", account->service), KV("accepted", c->accepted),
 			     KV("served", c->served), KV("failed", c->failed),
 			     KV("refused", c->refused), KV("lost", c->lost),
 			     KV("in_flight", c->in_flight), KV("bytes_in", c->bytes_in),
-			     KV("bytes_out", c->bytes_out), KV("dropped", account->dropped)));
+			     KV("bytes_out", c->bytes_out), KV("dropped", account->dropped),
+			     /* a field without a key is none, and the last */
+			     KV(programs ? "programs_ms" : NULL, c->programs_ms),
+			     KV("programs_cpu_ms", c->programs_cpu_ms),
+			     KV("by_signal", c->by_signal), KV("timed_out", c->timed_out)));
 	if (c->accepted != c->served + c->failed + c->refused + c->lost + c->in_flight)
 		log_bug("account_mismatch", KV("service", account->service));
 }

@@ -104,6 +104,10 @@ static void tell_counts(struct control_reply *reply, const struct counts *counts
 	control_reply_number(reply, "in_flight", counts->in_flight);
 	control_reply_number(reply, "bytes_in", counts->bytes_in);
 	control_reply_number(reply, "bytes_out", counts->bytes_out);
+	control_reply_number(reply, "programs_ms", counts->programs_ms);
+	control_reply_number(reply, "programs_cpu_ms", counts->programs_cpu_ms);
+	control_reply_number(reply, "by_signal", counts->by_signal);
+	control_reply_number(reply, "timed_out", counts->timed_out);
 }
 
 static const char *address_of(const struct service_pool *pool, char buf[ADDRESS_TEXT_MAX])

@@ -268,6 +268,18 @@ static long long cpu_ms(const struct rusage *usage)
 	       (usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1000;
 }
 
+static void count_end(const struct exec *exec, int status, const struct rusage *usage)
+{
+	struct slot *slot = exec->serve->slot;
+
+	board_count(&slot->programs_ms, (uint64_t)(clock_now_ms() - exec->began_ms));
+	board_count(&slot->programs_cpu_ms, (uint64_t)cpu_ms(usage));
+	if (exec->kill_ms != 0)
+		board_count(&slot->timed_out, 1);
+	else if (WIFSIGNALED(status))
+		board_count(&slot->by_signal, 1);
+}
+
 static void log_end(const struct exec *exec, const struct conn *conn, int status,
 		    const struct rusage *usage)
 {
@@ -320,6 +332,7 @@ static int exec_serve(struct conn *conn, void *state)
 	if (serve->service->stderr_to == CONF_STDERR_LOG)
 		output_end(&exec->output);
 	count_bytes(conn);
+	count_end(exec, status, &usage);
 	log_end(exec, conn, status, &usage);
 	errno = exec->kill_ms != 0 ? ETIMEDOUT : 0;
 	return status == 0 && exec->kill_ms == 0 ? 0 : -1;
