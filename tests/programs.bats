@@ -218,8 +218,8 @@ is_copied() {
 }
 
 @test "the example web is the first of these" {
-	local _ command
-	read -r _ command < <(httpds)
+	local command
+	read -r command < <(httpds)
 	example web | grep -qF "command  = {${command//@//srv/www}}"
 }
 

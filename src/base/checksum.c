@@ -1,7 +1,5 @@
 #include "base/checksum.h"
 
-#include <stdint.h>
-
 /* With the checksum of the data in it the result is 0. */
 static unsigned sum(const unsigned char *data, size_t size)
 {
@@ -29,4 +27,14 @@ void checksum_set(unsigned char *data, size_t size)
 bool checksum_is_right(const unsigned char *data, size_t size)
 {
 	return sum(data, size) == 0;
+}
+
+uint64_t checksum_of(const void *data, size_t size)
+{
+	const unsigned char *at = data;
+	uint64_t h = 14695981039346656037u;
+
+	while (size-- > 0)
+		h = (h ^ *at++) * 1099511628211u;
+	return h;
 }

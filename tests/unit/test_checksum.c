@@ -1,5 +1,5 @@
 /*
- * test_checksum.c - src/base/checksum.c: the Internet checksum.
+ * test_checksum.c - src/base/checksum.c: the Internet checksum, and our own.
  */
 #include <stddef.h>
 
@@ -23,7 +23,7 @@ static unsigned reference(const unsigned char *data, size_t size)
 	return sum == 0 && !all_zero ? 0 : 65535 - sum;
 }
 
-static unsigned checksum_of(const unsigned char *data)
+static unsigned value_of(const unsigned char *data)
 {
 	return (unsigned)(data[2] << 8 | data[3]);
 }
@@ -60,7 +60,7 @@ static void test_known(void)
 
 		memcpy(data, rows[i].data, sizeof(data));
 		checksum_set(data, rows[i].size);
-		CHECK_NUMBER(checksum_of(data), rows[i].expected, rows[i].about);
+		CHECK_NUMBER(value_of(data), rows[i].expected, rows[i].about);
 		CHECK(checksum_is_right(data, rows[i].size));
 	}
 }
@@ -87,7 +87,7 @@ static void test_every_size(void)
 		before[2] = before[3] = 0;
 		expected = reference(before, size);
 		checksum_set(data, size);
-		CHECK_NUMBER(checksum_of(data), expected, "another way gives the same");
+		CHECK_NUMBER(value_of(data), expected, "another way gives the same");
 		CHECK(checksum_is_right(data, size));
 		CHECK_NUMBER(data[size], GUARD, "nothing behind the data is written");
 		data[2] = data[3] = 0;
@@ -121,7 +121,7 @@ static void test_largest(void)
 	for (size_t size = 65534; size <= 65535; size++) {
 		memset(data, 0xff, sizeof(data));
 		checksum_set(data, size);
-		CHECK_NUMBER(checksum_of(data), size % 2 == 0 ? 0 : 0x00ff, "all ones");
+		CHECK_NUMBER(value_of(data), size % 2 == 0 ? 0 : 0x00ff, "all ones");
 		CHECK(checksum_is_right(data, size));
 	}
 }
@@ -138,6 +138,14 @@ static void test_too_short(void)
 	CHECK(!checksum_is_right(data, 1));
 }
 
+/* Values that are published with the algorithm (FNV test vectors, draft-eastlake-fnv). */
+static void test_own(void)
+{
+	CHECK(checksum_of("", 0) == 0xcbf29ce484222325u);
+	CHECK(checksum_of("a", 1) == 0xaf63dc4c8601ec8cu);
+	CHECK(checksum_of("foobar", 6) == 0x85944171f73967e8u);
+}
+
 int main(void)
 {
 	test_known();
@@ -145,5 +153,6 @@ int main(void)
 	test_every_bit();
 	test_largest();
 	test_too_short();
+	test_own();
 	return unit_end();
 }
