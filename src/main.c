@@ -26,13 +26,14 @@
 #include "conf/print.h"
 #include "master/daemon.h"
 #include "master/master.h"
+#include "master/takeover.h"
 
 #define DEFAULT_CONFIG SYSCONFDIR "/preforkd/preforkd.conf"
 
-enum mode { MODE_RUN, MODE_TEST, MODE_DUMP, MODE_PROBE };
+enum mode { MODE_RUN, MODE_REHEARSE, MODE_TEST, MODE_DUMP, MODE_PROBE };
 
 /* Options that have no letter. */
-enum { OPTION_PROBE = 256, OPTION_JSON };
+enum { OPTION_PROBE = 256, OPTION_JSON, OPTION_REHEARSE };
 
 struct arguments {
 	enum mode mode;
@@ -57,7 +58,8 @@ static const char usage[] =
 	"  -V, --version         print the version and exit\n"
 	"  -h, --help            print this and exit\n"
 	"\n"
-	"Signals: HUP reload, TERM stop, INT or QUIT stop now, USR1 reopen the log.\n"
+	"Signals: HUP reload, TERM stop, INT or QUIT stop now, USR1 reopen the log,\n"
+	"USR2 upgrade.\n"
 	"See preforkd(8) and preforkd.conf(5).\n";
 
 _Noreturn static void refuse(const char *message)
@@ -98,6 +100,9 @@ static void parse_option(int option, struct arguments *arguments)
 	case 'T':
 		arguments->mode = MODE_DUMP;
 		break;
+	case OPTION_REHEARSE:
+		arguments->mode = MODE_REHEARSE;
+		break;
 	case OPTION_PROBE:
 		arguments->mode = MODE_PROBE;
 		break;
@@ -132,6 +137,7 @@ static struct arguments parse_arguments(int argc, char **argv)
 		{ "dump", no_argument, NULL, 'T' },
 		{ "modules", no_argument, NULL, 'm' },
 		{ "probe", no_argument, NULL, OPTION_PROBE },
+		{ "rehearse", no_argument, NULL, OPTION_REHEARSE }, /* for upgrade.c only */
 		{ "json", no_argument, NULL, OPTION_JSON },
 		{ "daemon", no_argument, NULL, 'D' },
 		{ "pidfile", required_argument, NULL, 'p' },
@@ -142,7 +148,7 @@ static struct arguments parse_arguments(int argc, char **argv)
 	};
 	struct arguments arguments = {
 		.config = DEFAULT_CONFIG,
-		.options = { .log_level = -1, .daemon_fd = -1 },
+		.options = { .log_level = -1, .daemon_fd = -1, .argv = argv },
 	};
 	int option;
 
@@ -181,7 +187,11 @@ static const struct conf *load_or_exit(const char *path, bool probe)
 
 static int answer(enum mode mode, const char *path, const struct conf *conf)
 {
-	if (mode == MODE_DUMP) {
+	int status = EX_OK;
+
+	if (mode == MODE_REHEARSE) {
+		status = takeover_rehearse(conf);
+	} else if (mode == MODE_DUMP) {
 		conf_print(conf, stdout);
 	} else {
 		fputs(conf_string(conf, conf->warnings), stderr);
@@ -189,7 +199,7 @@ static int answer(enum mode mode, const char *path, const struct conf *conf)
 		       conf->n_services == 1 ? "" : "s");
 	}
 	conf_unref(conf);
-	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+	return fflush(stdout) == 0 ? status : EX_IOERR;
 }
 
 static int run(struct arguments *arguments, const struct conf *conf)
@@ -221,9 +231,12 @@ int main(int argc, char **argv)
 		about_probe(arguments.json);
 		return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 	}
+	process_title_init(argc, argv);
+	arguments.options.handover_fd = takeover_fd();
+	if (arguments.options.handover_fd >= 0)
+		return master_run(&arguments.options, NULL);
 	path = absolute_path(arguments.config);
 	conf = load_or_exit(path, arguments.mode != MODE_DUMP);
-	process_title_init(argc, argv);
 	arguments.options.config_path = path;
 	if (arguments.mode == MODE_RUN)
 		return run(&arguments, conf);

@@ -1,10 +1,12 @@
 #include "board/board.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -28,30 +30,49 @@ static size_t size_of(const struct board *board)
 	return ((size_t)board->n + 1) * PAGE_SIZE;
 }
 
-static int map_pages(struct board *board)
+int board_map(struct board *board)
 {
 	size_t size = size_of(board);
+	struct stat st;
 
-	board->memfd = memfd_create("preforkd-board", MFD_CLOEXEC);
-	if (board->memfd < 0 || ftruncate(board->memfd, (off_t)size) < 0)
+	/* beyond the end of the file each access would be a SIGBUS */
+	if (fstat(board->memfd, &st) < 0 || (size_t)st.st_size != size) {
+		errno = EINVAL;
 		return -1;
+	}
 	board->pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, board->memfd, 0);
 	if (board->pages == MAP_FAILED)
 		return -1;
 	return madvise(board->pages, size, MADV_DONTFORK);
 }
 
-struct board *board_new(unsigned n)
+struct board *board_inherit(int fd, unsigned n)
 {
 	struct board *board = malloc(sizeof(*board));
 
 	if (board == NULL)
 		return NULL;
-	*board = (struct board){ .memfd = -1, .pages = MAP_FAILED, .n = n };
-	if (map_pages(board) == 0)
+	*board = (struct board){ .memfd = fd, .pages = MAP_FAILED, .n = n };
+	return board;
+}
+
+struct board *board_new(unsigned n)
+{
+	struct board *board = board_inherit(-1, n);
+
+	if (board == NULL)
+		return NULL;
+	board->memfd = memfd_create("preforkd-board", MFD_CLOEXEC);
+	if (board->memfd >= 0 && ftruncate(board->memfd, (off_t)size_of(board)) == 0 &&
+	    board_map(board) == 0)
 		return board;
 	board_free(board);
 	return NULL;
+}
+
+int board_fd(const struct board *board)
+{
+	return board->memfd;
 }
 
 void board_free(struct board *board)

@@ -64,6 +64,15 @@ struct board;
 struct board *board_new(unsigned n);
 void board_free(struct board *board);
 
+/*
+ * For an upgrade: the descriptor of a board, which is still the board's; and a board of
+ * n slots on such a descriptor, which it owns from then on, mapped by board_map().
+ * NULL without memory; board_map() returns 0, or -1 with errno.
+ */
+int board_fd(const struct board *board);
+struct board *board_inherit(int fd, unsigned n);
+int board_map(struct board *board);
+
 /* The master's view of a slot. */
 struct slot *board_slot(const struct board *board, unsigned index);
 

@@ -147,26 +147,33 @@ static bool is_valid(const struct conf *conf, size_t size)
 	       conf->services + conf->n_services * sizeof(struct conf_service) <= size;
 }
 
-static const struct conf *map_conf(int memfd)
+const struct conf *conf_share(struct conf *conf)
+{
+	struct share *share = malloc(sizeof(*share));
+
+	if (share == NULL) {
+		munmap(conf, conf->size);
+		return NULL;
+	}
+	*share = (struct share){ .conf = conf, .count = 1, .next = shares };
+	shares = share;
+	return conf;
+}
+
+const struct conf *conf_map(int memfd)
 {
 	struct stat st;
 	struct conf *conf;
-	struct share *share;
 
 	if (fstat(memfd, &st) < 0 || st.st_size == 0)
 		return NULL;
 	conf = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, memfd, 0);
 	if (conf == MAP_FAILED)
 		return NULL;
-	share = malloc(sizeof(*share));
-	if (share == NULL || !is_valid(conf, (size_t)st.st_size)) {
-		free(share);
-		munmap(conf, (size_t)st.st_size);
-		return NULL;
-	}
-	*share = (struct share){ .conf = conf, .count = 1, .next = shares };
-	shares = share;
-	return conf;
+	if (is_valid(conf, (size_t)st.st_size))
+		return conf_share(conf);
+	munmap(conf, (size_t)st.st_size);
+	return NULL;
 }
 
 static char *take_errors(int memfd)
@@ -234,7 +241,7 @@ struct conf_result conf_load_end(struct conf_load *load)
 	read_note(load, note);
 	exited = !load->out_of_time && info.si_code == CLD_EXITED && note[0] == '\0';
 	if (exited && info.si_status == 0)
-		result.conf = map_conf(load->memfd);
+		result.conf = conf_map(load->memfd);
 	else if (exited && (info.si_status == EX_CONFIG || info.si_status == EX_NOINPUT))
 		result.errors = take_errors(load->memfd);
 	if (result.conf == NULL && result.errors != NULL)

@@ -81,7 +81,8 @@ static struct service_pool *find_kept(const struct generation *generation,
 	struct generation *current = generation->master->current;
 
 	/* a module or a program may be another one behind the same name */
-	if (current == NULL || service->kind == CONF_MODULE || service->kind == CONF_PERSISTENT)
+	if (current == NULL || current->inherited || service->kind == CONF_MODULE ||
+	    service->kind == CONF_PERSISTENT)
 		return NULL;
 	for (unsigned i = 0; i < current->n_pools; i++) {
 		struct service_pool *pool = &current->pools[i];

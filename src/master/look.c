@@ -55,6 +55,11 @@ int look_setup(struct service_pool *pool)
 	return -1;
 }
 
+int look_inherit(struct service_pool *pool)
+{
+	return watch_add_once(pool->generation->master, &pool->bell, pool->bell.fd, on_bell, pool);
+}
+
 void look_end(struct service_pool *pool)
 {
 	if (pool->arrival.fd >= 0)

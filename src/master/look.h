@@ -19,6 +19,9 @@ struct service_pool;
 /* Make the bell of a new pool. Returns 0, or -1 with errno. */
 int look_setup(struct service_pool *pool);
 
+/* The bell of a pool that was handed over is heard again. Returns as look_setup(). */
+int look_inherit(struct service_pool *pool);
+
 /* A pool that does not serve any more: nothing wakes the master for it but its workers' ends. */
 void look_end(struct service_pool *pool);
 

@@ -15,7 +15,7 @@
 #include "master/state.h"
 #include "master/stop.h"
 
-static const int signals[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1 };
+static const int signals[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 };
 
 #define N_SIGNALS (sizeof(signals) / sizeof(*signals))
 
@@ -33,6 +33,9 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 		break;
 	case SIGUSR1:
 		master->reopen_wanted = true;
+		break;
+	case SIGUSR2:
+		master->upgrade_wanted = true;
 		break;
 	case SIGTERM:
 		master->stop_wanted = master->stopping == STOP_NOT ? STOP_GRACEFUL : STOP_NOW;
@@ -89,14 +92,11 @@ static int add_signals(struct master *master)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	/* for a worker, before it has a handler for it */
-	sigaddset(&set, SIGUSR2);
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		sigaddset(&set, signals[i]);
 	/* who started us may have blocked or ignored anything */
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGUSR2, SIG_IGN);
 	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
 		return -errno;
 	for (size_t i = 0; i < N_SIGNALS && r >= 0; i++)

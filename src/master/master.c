@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sysexits.h>
@@ -22,6 +23,8 @@
 #include "master/postmortem.h"
 #include "master/reload.h"
 #include "master/state.h"
+#include "master/takeover.h"
+#include "master/upgrade.h"
 
 static int setup_log(struct master *master, const struct conf *conf)
 {
@@ -75,6 +78,7 @@ static int setup_loop(struct master *master)
 
 static void clean_up(struct master *master)
 {
+	upgrade_cancel(master);
 	listeners_sweep(master);
 	adopt_free(master);
 	account_close(master, true);
@@ -93,6 +97,22 @@ static void clean_up(struct master *master)
 	lock_release(&master->lock_fd);
 }
 
+/* Of a master that begins with nothing. */
+static int start(struct master *master, const struct conf *conf, int *status_r)
+{
+	if (setup_log(master, conf) < 0 || setup_locks(master, conf) < 0 ||
+	    setup_loop(master) < 0 || control_setup(master, conf, &master->exit_status) < 0) {
+		conf_unref(conf);
+		*status_r = master->exit_status;
+		return -1;
+	}
+	if (adopt_assign(master, conf, status_r) < 0) {
+		conf_unref(conf);
+		return -1;
+	}
+	return generation_build(master, conf, true, status_r);
+}
+
 /*
  * The order: the log first, since the rest speaks through it; then the locks,
  * so that a second master touches nothing; then the loop, which blocks the
@@ -106,6 +126,8 @@ int master_run(const struct master_options *options, const struct conf *conf)
 		.pidfile_option = options->pidfile,
 		.level_option = options->log_level,
 		.daemon_fd = options->daemon_fd,
+		.argv = options->argv,
+		.handover_fd = options->handover_fd,
 		.born_ms = clock_now_ms(),
 		.messages_fd = -1,
 		.lock_fd = -1,
@@ -119,15 +141,11 @@ int master_run(const struct master_options *options, const struct conf *conf)
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	(void)orphans_setup(); /* fails on no kernel that has pidfds */
 	postmortem_setup(&master);
-	if (setup_log(&master, conf) < 0 || setup_locks(&master, conf) < 0 ||
-	    setup_loop(&master) < 0 || control_setup(&master, conf, &master.exit_status) < 0) {
-		conf_unref(conf);
-		status = master.exit_status;
-	} else if (adopt_assign(&master, conf, &status) < 0) {
-		conf_unref(conf);
-	} else if (generation_build(&master, conf, true, &status) == 0) {
+	upgrade_setup(&master);
+	/* before the first line, whose reader may be gone */
+	signal(SIGPIPE, SIG_IGN);
+	if ((conf != NULL ? start(&master, conf, &status) : takeover(&master, &status)) == 0)
 		status = loop_run(&master);
-	}
 	clean_up(&master);
 	log_notice("stopped", KV("status", status));
 	return status;

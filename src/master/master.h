@@ -12,9 +12,14 @@ struct master_options {
 	const char *pidfile;	 /* overrides the config; NULL: does not */
 	int log_level;		 /* overrides the config; -1: does not */
 	int daemon_fd;		 /* of daemon_start(), or -1 */
+	int handover_fd;	 /* of takeover_fd(), or -1 */
+	char **argv;		 /* of main() */
 };
 
-/* Be the master with a conf, which is taken over. Returns the exit status (sysexits.h). */
+/*
+ * Be the master with a conf, which is taken over; NULL with a handover, which brings one.
+ * Returns the exit status (sysexits.h).
+ */
 int master_run(const struct master_options *options, const struct conf *conf);
 
 #endif

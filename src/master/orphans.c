@@ -34,6 +34,8 @@ static bool is_known(const struct master *master, pid_t pid)
 {
 	if (master->load_exit != NULL && master->load.pid == pid)
 		return true;
+	if (pid == master->rehearsal_pid)
+		return true;
 	for (const struct generation *g = master->retired; g != NULL; g = g->next) {
 		if (has_worker(g, pid))
 			return true;

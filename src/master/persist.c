@@ -134,12 +134,22 @@ static int on_message(sd_event_source *source, int fd, uint32_t events, void *da
 	return 0;
 }
 
+int persist_inherit(struct master *master)
+{
+	struct sockaddr_storage bound = { 0 };
+	socklen_t length = sizeof(bound);
+
+	if (getsockname(master->messages_fd, (void *)&bound, &length) < 0)
+		return -errno;
+	address_text(&bound, length, master->messages_name);
+	return sd_event_add_io(master->event, &master->messages, master->messages_fd, EPOLLIN,
+			       on_message, master);
+}
+
 /* An abstract name that the kernel chooses: nobody has it before, and no path is left. */
 int persist_setup(struct master *master)
 {
 	const struct sockaddr name = { .sa_family = AF_UNIX };
-	struct sockaddr_storage bound = { 0 };
-	socklen_t length = sizeof(bound);
 	int on = 1;
 
 	if (master->messages_fd >= 0)
@@ -147,12 +157,9 @@ int persist_setup(struct master *master)
 	master->messages_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (master->messages_fd < 0 ||
 	    setsockopt(master->messages_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ||
-	    bind(master->messages_fd, &name, sizeof(name.sa_family)) < 0 ||
-	    getsockname(master->messages_fd, (void *)&bound, &length) < 0)
+	    bind(master->messages_fd, &name, sizeof(name.sa_family)) < 0)
 		return -errno;
-	address_text(&bound, length, master->messages_name);
-	return sd_event_add_io(master->event, &master->messages, master->messages_fd, EPOLLIN,
-			       on_message, master);
+	return persist_inherit(master);
 }
 
 void persist_free(struct master *master)

@@ -21,6 +21,8 @@ struct worker;
 
 /* Make the socket that programs notify, if it is not there. 0, or a negative errno. */
 int persist_setup(struct master *master);
+/* Likewise with the socket that is there, after an upgrade. */
+int persist_inherit(struct master *master);
 void persist_free(struct master *master);
 
 /* Take what waits, before an end is judged that may be explained by it. */

@@ -21,6 +21,7 @@
 #include "master/state.h"
 #include "master/stop.h"
 #include "master/store.h"
+#include "master/upgrade.h"
 #include "net/address.h"
 
 #define SPAWNS_A_ROUND 64   /* then events get their turn */
@@ -316,6 +317,10 @@ static void obey_signals(struct master *master)
 	/* who waits for an address would do so for long, perhaps in vain */
 	if (master->reload_wanted && master->starting != NULL && !master->starting->bound)
 		drop(master, "superseded by another reload", EX_OSERR);
+	if (master->rehearsal != NULL) {
+		upgrade_check(master);
+		return;
+	}
 	/* one at a time; a HUP during a reload starts another one after it */
 	if (master->reloading || master->planning || master->starting != NULL ||
 	    master->load_exit != NULL)
@@ -329,6 +334,9 @@ static void obey_signals(struct master *master)
 	} else if (master->respawn_wanted) {
 		master->respawn_wanted = false;
 		reload_respawn(master);
+	} else if (master->upgrade_wanted) {
+		master->upgrade_wanted = false;
+		upgrade_begin(master);
 	}
 }
 

@@ -15,6 +15,7 @@
 #include "master/notify.h"
 #include "master/plan.h"
 #include "master/state.h"
+#include "master/upgrade.h"
 
 #define CONFIG_ERRORS "the config has errors"
 
@@ -100,14 +101,16 @@ void reload_end(struct master *master, const char *why)
 		return;
 	master->reloading = false;
 	end_verdict(master, why);
-	if (why == NULL) {
-		log_notice("reload_done", KV("generation", master->current->id));
-	} else {
-		/* the old generation goes on, with its log */
+	/* the old generation goes on, with its log */
+	if (why != NULL)
 		(void)reload_apply_log(master, master->current->conf);
+	if (master->upgrading)
+		upgrade_end(master, why);
+	else if (why == NULL)
+		log_notice("reload_done", KV("generation", master->current->id));
+	else
 		log_error("reload_refused", KV("error", why),
 			  KV("generation", master->current->id));
-	}
 	notify_ready();
 }
 

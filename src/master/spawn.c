@@ -78,6 +78,11 @@ static pid_t fork_worker(struct service_pool *pool, unsigned seat)
 	int ready[2], pidfd = -1;
 	pid_t master = getpid(), pid;
 
+	if (pool->outdated) {
+		errno = ESTALE;
+		return -1;
+	}
+
 	if (pool->service->kind == CONF_PERSISTENT)
 		listener_revive(&pool->listener->listener, seat);
 	if (pipe2(ready, O_CLOEXEC | O_NONBLOCK) < 0)

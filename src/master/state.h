@@ -85,6 +85,7 @@ struct service_pool {
 	long long full_said_ms; /* when the next line about it is due */
 	unsigned full_count;	/* how often that was so */
 	bool crash_loop_said;
+	bool outdated; /* inherited, and no service of the config any more: it starts nobody */
 
 	unsigned kills; /* workers with kill_wanted; see control_change.c */
 };
@@ -104,6 +105,7 @@ struct generation {
 	enum canary canary;	     /* STARTING: see canary.h */
 	long long canary_ms;	     /* STARTING: when its time is over */
 	bool start_failed;	     /* STARTING: a worker died before it was done */
+	bool inherited;		     /* its workers are those of the binary before us */
 	struct generation *next;     /* in master->retired */
 };
 
@@ -140,9 +142,14 @@ struct master {
 	int level_option;	    /* -l, or -1 */
 	int daemon_fd;		    /* -D: who waits for READY; -1 without */
 	bool daemon_gone;	    /* -D: stderr is gone */
-	long long born_ms;
+
+	/* for an upgrade */
+	const char *binary; /* absolute */
+	char **argv;
+	int handover_fd; /* what the binary before us left; -1: nothing */
 
 	/* the world */
+	long long born_ms; /* when the service began; clock_now_ms() */
 	sd_event *event;
 	sd_event_source *timer;
 	uint64_t watchdog_us; /* what the service manager wants; 0: nothing */
@@ -168,7 +175,7 @@ struct master {
 	long long oom_kills;		/* of which we know */
 
 	/* facts set by signals */
-	bool reload_wanted, reopen_wanted, respawn_wanted;
+	bool reload_wanted, reopen_wanted, respawn_wanted, upgrade_wanted;
 	enum master_stop stop_wanted;
 
 	/* a reload on its way */
@@ -180,6 +187,11 @@ struct master {
 	struct plan plan;
 	struct conf_load load;
 	sd_event_source *load_exit, *load_timer;
+
+	/* an upgrade on its way */
+	struct rehearsal *rehearsal; /* of upgrade.c; NULL: none */
+	pid_t rehearsal_pid;	     /* 0: none */
+	bool upgrading;		     /* the reload on its way is the second half of one */
 
 	/* stopping */
 	enum master_stop stopping;

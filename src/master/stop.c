@@ -5,6 +5,7 @@
 #include "master/generation.h"
 #include "master/listeners.h"
 #include "master/notify.h"
+#include "master/upgrade.h"
 
 #define KILL_GRACE_MS 1000    /* from SIGKILL until we leave without the worker */
 #define MANAGER_GRACE_MS 5000 /* what the service manager shall wait beyond the drain time */
@@ -44,6 +45,7 @@ void stop_begin(struct master *master, enum master_stop how)
 {
 	long long drain_ms = retire_all(master);
 
+	upgrade_cancel(master);
 	/* what a reload on its way comes to does not matter any more */
 	master->reloading = false;
 	if (how == STOP_NOW)
