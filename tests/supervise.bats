@@ -217,7 +217,7 @@ any_served() {
 	echo_config 2
 	start_daemon
 	before=$(workers_of "$MASTER")
-	for signal in USR2 PIPE CHLD WINCH; do
+	for signal in PIPE CHLD WINCH; do
 		kill -s "$signal" "$MASTER"
 		answers "$(port_of a)"
 	done

@@ -71,6 +71,7 @@ static const struct ask asks[] = {
 	{ "resume", show_records, NULL },
 	{ "kill", show_records, NULL },
 	{ "stop", show_records, NULL },
+	{ "upgrade", show_records, NULL },
 };
 
 #define N_ASKS (sizeof(asks) / sizeof(*asks))

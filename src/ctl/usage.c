@@ -34,6 +34,7 @@ const char usage_text[] =
 	"  kill PID              end a worker at once\n"
 	"  log-level [LEVEL]     show or set what is logged, until the next reload\n"
 	"  stop                  stop; --now: without waiting for the workers\n"
+	"  upgrade               a new binary takes over in place; the log says what came of it\n"
 	"  version               the version of the master that runs\n"
 	"  probe SERVICE [TEXT]  send TEXT to the service, print the answer\n"
 	"\n"

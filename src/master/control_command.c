@@ -82,6 +82,15 @@ static void run_reload(struct control_call *call)
 		call->ticket = master->reloads + 1;
 }
 
+/* What comes of it stands in the log: it is another program that would have to answer. */
+static void run_upgrade(struct control_call *call)
+{
+	if (call->master->stopping != STOP_NOT)
+		control_reply_error(&call->reply, EX_TEMPFAIL, "the master is stopping");
+	else
+		call->master->upgrade_wanted = true;
+}
+
 static void run_stop(struct control_call *call)
 {
 	bool now = call->n_words == 2;
@@ -121,6 +130,7 @@ static const struct command commands[] = {
 	{ "config", 0, 0, MAY_CHANGE, run_config },
 	{ "reload", 0, 1, MAY_CHANGE, run_reload },
 	{ "stop", 0, 1, MAY_CHANGE, run_stop },
+	{ "upgrade", 0, 0, MAY_CHANGE, run_upgrade },
 	{ "scale", 3, 3, MAY_CHANGE, control_scale },
 	{ "retire", 1, 1, MAY_CHANGE, control_retire },
 	{ "pause", 1, 1, MAY_CHANGE, control_pause },
