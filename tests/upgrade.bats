@@ -10,6 +10,7 @@ load lib/daemon
 
 setup() {
 	daemon_setup
+	export RELOAD_KEY=
 	SOCK=$BATS_TEST_TMPDIR/sock
 	GATE=$BATS_TEST_TMPDIR/preforkd.gate
 	WAITS=$BATS_TEST_TMPDIR/preforkd.waits
