@@ -17,7 +17,7 @@ teardown() { machine_teardown; }
 
 # echo_service DRAIN [LINE...]
 echo_service() {
-	printf '%s\n' "service a { port = 1337 handler = echo workers { min = 4 } timeouts { drain = $1 } }" "${@:2}"
+	printf '%s\n' 'reload = all' "service a { port = 1337 handler = echo workers { min = 4 } timeouts { drain = $1 } }" "${@:2}"
 }
 
 reload_ends() {
