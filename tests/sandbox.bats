@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
 # sandbox.bats - run.sandbox: what a worker cannot do any more, asked of the worker itself by a debugger's means, of a
 # module that tries it, and of programs.
+# shellcheck disable=SC2016  # what perl and the programs' shells expand
 
 bats_require_minimum_version 1.5.0
 load lib/daemon
-load lib/network
 
 setup() {
 	daemon_setup
@@ -205,7 +205,7 @@ try() {
 }
 
 @test "what a program leaves behind is found, though its worker cannot see /proc" {
-	local left line
+	local left
 	start_with "service a { handler = exec workers { min = 1 } run { read = {\"/etc\"} }
 		command = {\"/bin/sh\", \"-c\", \"setsid sh -c 'echo \\\$\\\$; exec sleep 1000' & read -r line\"} }"
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
@@ -223,14 +223,19 @@ try() {
 	grep -q '^Seccomp:[[:space:]]*2' "/proc/$(awk '{ print $1 }' "/proc/$MASTER/task/$MASTER/children")/status"
 }
 
+# without landlock|seccomp|both: PREFORKD is run by that helper
+without() {
+	PROGRAM=${PROGRAM:-$PREFORKD}
+	PREFORKD=$BATS_TEST_TMPDIR/without.$1
+	printf '#!/bin/sh\nexec %q %q %q "$@"\n' "$TEST_BIN/without" "$1" "$PROGRAM" >"$PREFORKD"
+	chmod 755 "$PREFORKD"
+}
+
 @test "a kernel that lacks a part of it is named once, and all goes on" {
 	local lacks
 	for lacks in landlock seccomp both; do
 		: >"$LOG"
-		PROGRAM=
-		BEHIND=()
-		PREFORKD=${REAL:=$PREFORKD}
-		behind "$TEST_BIN/without" "$lacks"
+		without "$lacks"
 		start_with "$(service a strict)" "$(service b default)"
 		case $lacks in
 		landlock) log_has 'level=warning .*event=sandbox_missing service=a lacks=Landlock ' ;;
@@ -247,7 +252,7 @@ try() {
 }
 
 @test "who has switched it off hears nothing of a kernel that lacks it" {
-	behind "$TEST_BIN/without" both
+	without both
 	start_with "$(service a off)"
 	answers "$(port_of a)"
 	log_lacks 'event=sandbox_missing'

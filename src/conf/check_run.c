@@ -96,7 +96,7 @@ static void check_oom_score_adj(struct compile *compile, struct conf_service *se
 	file = fopen("/proc/self/oom_score_adj", "re");
 	if (file == NULL)
 		return;
-	if (fgets(buf, sizeof(buf), file) != NULL && run->oom_score_adj < atoi(buf))
+	if (fgets(buf, sizeof(buf), file) != NULL && run->oom_score_adj < strtol(buf, NULL, 10))
 		capability_need(compile, service, "run.oom_score_adj", CAP_SYS_RESOURCE);
 	fclose(file);
 }
