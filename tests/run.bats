@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # run.bats - the block run: each key is read back from /proc of a worker and of a program that it has started.
 # shellcheck disable=SC2016  # what awk and the programs' shells expand
+# shellcheck disable=SC2030,SC2031  # each test is a subshell, with its own WORKER; run sets output
 
 bats_require_minimum_version 1.5.0
 load lib/daemon

@@ -109,9 +109,7 @@ static void setup_root(const struct worker_seat *seat)
 {
 	const char *failed;
 
-	/* what libc reads by itself it shall have read outside, and not look again */
-	if (seat->service->kind == CONF_BUILT_IN && setenv("TZ", ":/etc/localtime", 0) < 0)
-		give_up(seat, "TZ", WORKER_EXIT_SETUP);
+	/* what libc reads by itself it shall have read outside; it does not look again */
 	tzset();
 	failed = limits_chroot(seat->conf, seat->service);
 	if (failed != NULL)
