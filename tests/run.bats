@@ -142,6 +142,18 @@ has_capability() {
 	done
 }
 
+@test "a reload takes the capabilities of root away" {
+	need_root
+	export RELOAD_KEY=
+	start_with 'service a { handler = echo workers { min = 1 } run { user = root } }'
+	WORKER=$(workers_of "$MASTER")
+	grep -q "$(grep ^CapEff "/proc/$MASTER/status")" "/proc/$WORKER/status"
+	echo 'service a { handler = echo workers { min = 1 } run { user = root capabilities = {} } }' | write_config
+	reload_daemon
+	wait_for 10 "the end of the old worker" process_gone "$WORKER"
+	grep -q $'^CapEff:\t0000000000000000$' "/proc/$(workers_of "$MASTER")/status"
+}
+
 @test "a setuid program has an effect, and all of it, where no_new_privileges is false" {
 	local program
 	need_root

@@ -91,11 +91,12 @@ static bool same_value(const struct option *option, const struct conf *a_conf, c
 	}
 }
 
-/* Whom the workers are, whatever the names are that stand in the file. */
+/* Whom the workers are, whatever the names are that stand in the file; root is two kinds. */
 static bool same_identity(const struct conf *a_conf, const struct conf_service *a,
 			  const struct conf *b_conf, const struct conf_service *b)
 {
 	return a->uid == b->uid && a->gid == b->gid && a->n_gids == b->n_gids &&
+	       a->run.all_capabilities == b->run.all_capabilities &&
 	       memcmp(conf_groups(a_conf, a), conf_groups(b_conf, b), a->n_gids * sizeof(gid_t)) ==
 		       0;
 }
