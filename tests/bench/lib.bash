@@ -121,12 +121,24 @@ children() {
 	cat "/proc/$1/task/$1/children" 2>/dev/null
 }
 
+wait_for_workers() { # wait_for_workers WHO COUNT: until it has exactly so many
+	local i workers
+
+	for ((i = 0; i < LIMIT_S * 100; i++)); do
+		read -r -a workers <<<"$(children "${pid[$1]}")"
+		((${#workers[@]} == $2)) && return
+		sleep 0.01
+	done
+	say "it has ${#workers[@]} workers after $LIMIT_S s, not $2"
+	return 1
+}
+
 # ---- the two servers, A and B; with --self B is the same as A ----
 
 # A server of kind NAME is started by start_NAME WHO WORKERS, which sets pid and where, or fails.
 
 pinned() { # launch, on the servers' processor; all get the same environment, and so do the programs they start
-	launch "$1" "$2" taskset -c "$server_cpu" env -i PATH="$PATH" "${@:3}"
+	launch "$1" "$2" taskset -c "$servers_on" env -i PATH="$PATH" "${@:3}"
 }
 
 has_workers() { # has_workers WHO COUNT: whether it has said where it is, and has so many
@@ -170,17 +182,31 @@ write_config() { # write_config FILE WORKERS PATH HANDLER
 	END
 }
 
-start_preforkd() { # start_preforkd WHO WORKERS [HANDLER]: a line of the config; echo
-	local log=$tmp/$1.log path=@preforkd-bench-$$-$1
+write_service() { # write_service NAME MIN MAX [LINE...]: an elastic pool of echo
+	cat <<-END
+	service $1 {
+	    address = "*" port = 0 handler = echo
+	    workers { min = $2 max = $3 idle_timeout = 200ms }
+	$(printf '    %s\n' "${@:4}")
+	}
+	END
+}
+
+run_preforkd() { # run_preforkd WHO [WORKERS]: with the config of WHO; where: the port of the first service that has one
+	local log=$tmp/$1.log
 
 	: >"$log"
-	write_config "$tmp/$1.conf" "$2" "$path" "${3:-handler = echo}"
 	pinned /dev/null "$log" "$preforkd" -c "$tmp/$1.conf"
 	pid[$1]=$child
 	wait_for "$child" "$log" 'event=ready' || return
-	where[$1]=$(sed -n 's/.*event=listening.* address="\{0,1\}[^ ]*:\([0-9]*\).*/\1/p' "$log")
-	[[ $kind == unix-* ]] && where[$1]=$path
-	has_workers "$1" "$2"
+	where[$1]=$(sed -n 's/.*event=listening.* address="\{0,1\}[^ ]*:\([0-9]*\).*/\1/p' "$log" | head -n 1)
+	[[ $kind == unix-* ]] && where[$1]=@preforkd-bench-$$-$1
+	[[ -z ${2-} ]] || has_workers "$1" "$2"
+}
+
+start_preforkd() { # start_preforkd WHO WORKERS [HANDLER]: a line of the config; echo
+	write_config "$tmp/$1.conf" "$2" "@preforkd-bench-$$-$1" "${3:-handler = echo}"
+	run_preforkd "$1" "$2"
 }
 
 start_pair() { # start_pair KIND KIND WORKERS: A and B

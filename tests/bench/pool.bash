@@ -57,14 +57,14 @@ figures_of_calls() {
 
 # ---- an idle pool: system calls, memory ----
 
-idle_calls() { # idle_calls PID: how many lines a trace of the master and its workers has for idle_s seconds
+idle_calls() { # idle_calls PID SECONDS: how many lines a trace of the master and its workers has meanwhile
 	local all from to
 
 	read -r -a all <<<"$1 $(children "$1")"
 	trace "$tmp/idle" -f -ttt -- "${all[@]}" || return
 	sleep 1 # what the attaching interrupted has been called again
 	from=$EPOCHREALTIME
-	sleep "$idle_s"
+	sleep "$2"
 	to=$EPOCHREALTIME
 	load B -n 1 >/dev/null || return # and this must be seen, or nothing was watched
 	end "$child"
@@ -72,10 +72,10 @@ idle_calls() { # idle_calls PID: how many lines a trace of the master and its wo
 		END { if (!seen) exit 1; print n + 0 }' "$tmp/idle"
 }
 
-private_kib() { # private_kib PID: private memory of each worker, a line each
+private_kib() { # private_kib PID...: private memory of each, a line each
 	local p
 
-	for p in $(children "$1"); do
+	for p; do
 		awk '/^Private_(Clean|Dirty):/ { sum += $2 } END { if (NR == 0) exit 1; print sum }' \
 			"/proc/$p/smaps_rollup" || return
 	done
@@ -83,25 +83,48 @@ private_kib() { # private_kib PID: private memory of each worker, a line each
 
 memory() { # memory A|B: "MEDIAN MAX" of the workers, after each has served
 	load "$1" -n $((IDLE_WORKERS * 8)) -c "$IDLE_WORKERS" --hold 20 >/dev/null || return
-	private_kib "${pid[$1]}" >"$tmp/private" || return
+	# shellcheck disable=SC2046 # words are wanted
+	private_kib $(children "${pid[$1]}") >"$tmp/private" || return
 	echo "$(median <"$tmp/private") $(sort -g "$tmp/private" | tail -n 1)"
 }
 
+idle_row() { # idle_row FIGURE SECONDS
+	local n word
+
+	if ! n=$(idle_calls "${pid[B]}" "$2"); then
+		not_measured "$1" 'strace is missing or may not attach'
+		return
+	fi
+	verdict "$n" == 0
+	row "$1 in $2 s" - "$n" - 0 "$word"
+	((n)) && awk '{ print "bench:   " $0 }' "$tmp/idle" | tail -n 10 >&2
+}
+
+# Two pools that could shrink, and have: to 2 workers, and to none.
+figures_of_elastic() {
+	local figure='system calls of elastic pools' seconds=$((idle_s / 3))
+
+	{
+		write_service bench 0 64
+		write_service other 2 64
+	} >"$tmp/B.conf"
+	if run_preforkd B && wait_for_workers B 2; then
+		idle_row "$figure" "$seconds"
+	else
+		not_measured "$figure" 'see above'
+	fi
+	end_servers
+}
+
 figures_of_idle() {
-	local n a b word
+	local a b word
 
 	say "idle pool: $IDLE_WORKERS workers, watched for $idle_s s"
 	if ! start_pair loop preforkd "$IDLE_WORKERS"; then
 		not_measured 'idle pool' 'see above'
 		return
 	fi
-	if n=$(idle_calls "${pid[B]}"); then
-		verdict "$n" == 0
-		row "system calls of an idle pool in $idle_s s" - "$n" - 0 "$word"
-		((n)) && awk '{ print "bench:   " $0 }' "$tmp/idle" | tail -n 10 >&2
-	else
-		not_measured 'system calls of an idle pool' 'strace is missing or may not attach'
-	fi
+	idle_row 'system calls of an idle pool' "$idle_s"
 	if a=$(memory A) && b=$(memory B); then
 		row 'private memory per worker, KiB, median' "${a% *}" "${b% *}" "$(calc "${b% *} / ${a% *}")" - -
 		verdict "${b#* }" '<=' 100
@@ -109,18 +132,20 @@ figures_of_idle() {
 	else
 		not_measured 'private memory per worker' '/proc/PID/smaps_rollup cannot be read'
 	fi
+	end_servers
+	((self)) || figures_of_elastic
 }
 
 # ---- start ----
 
-time_start() { # time_start A|B: milliseconds until START_WORKERS workers run, into took
+time_start() { # time_start A|B WORKERS: milliseconds until so many run, into took
 	local before after line fifo drain cat
 
 	took=
 	exec {fifo}<>"$tmp/fifo"
 	before=$EPOCHREALTIME
 	if [[ $1 == A || $self -eq 1 ]]; then
-		launch "$tmp/fifo" - "$bin/bareloop" --forks -c "$START_WORKERS"
+		launch "$tmp/fifo" - "$bin/bareloop" --forks -c "$2"
 	else
 		launch /dev/null "$tmp/fifo" "$preforkd" -c "$tmp/start.conf"
 	fi
@@ -138,35 +163,39 @@ time_start() { # time_start A|B: milliseconds until START_WORKERS workers run, i
 	end "$child"
 	wait "$cat"
 	[[ $took ]] && return
-	say "no $START_WORKERS workers after $LIMIT_S s"
+	say "no $2 workers after $LIMIT_S s"
 	return 1
 }
 
-measure_start() {
+measure_start() { # measure_start WORKERS PAIRS: a file of pairs
 	local i order what took
 	local -A ms=()
 
-	mkfifo "$tmp/fifo" || return
-	write_config "$tmp/start.conf" "$START_WORKERS" '' 'handler = echo'
-	for ((i = 0; i <= start_pairs; i++)); do
+	[[ -p $tmp/fifo ]] || mkfifo "$tmp/fifo" || return
+	: >"$tmp/start"
+	write_config "$tmp/start.conf" "$1" '' 'handler = echo'
+	for ((i = 0; i <= $2; i++)); do
 		order='A B'
 		((RANDOM % 2)) && order='B A' # so that no rhythm of the machine favours one
 		for what in $order; do
-			time_start "$what" || return
+			time_start "$what" "$1" || return
 			ms[$what]=$took
 		done
 		((i)) || continue
 		echo "${ms[A]} ${ms[B]}" >>"$tmp/start"
-		say "start $i of $start_pairs: ${ms[A]} and ${ms[B]} ms"
+		say "start $i of $2: ${ms[A]} and ${ms[B]} ms"
 	done
 }
 
-figures_of_start() {
-	say "start: $start_pairs pairs of $START_WORKERS processes"
-	if measure_start; then
-		ratio_row "start of $START_WORKERS workers, ms" "$tmp/start" "$(ratio "$tmp/start")" %.1f '<=' 2.0
+start_row() { # start_row WORKERS PAIRS
+	say "start: $2 pairs of $1 processes"
+	if measure_start "$1" "$2"; then
+		ratio_row "start of $1 workers, ms" "$tmp/start" "$(ratio "$tmp/start")" %.1f '<=' 2.0
 	else
-		not_measured "start of $START_WORKERS workers" 'see above'
+		not_measured "start of $1 workers" 'see above'
 	fi
 }
 
+figures_of_start() {
+	start_row "$START_WORKERS" "$start_pairs"
+}
