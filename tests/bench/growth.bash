@@ -178,7 +178,7 @@ figures_of_large() {
 	local servers_on
 
 	servers_on=$(everywhere)
-	start_row "$LARGE" "$large_pairs"
+	start_row "start of $LARGE workers, ms" "$LARGE" "$large_pairs" '<=' 2.0
 	((self)) && return
 	{
 		echo 'reload = all'

@@ -145,7 +145,7 @@ time_start() { # time_start A|B WORKERS: milliseconds until so many run, into to
 	exec {fifo}<>"$tmp/fifo"
 	before=$EPOCHREALTIME
 	if [[ $1 == A || $self -eq 1 ]]; then
-		launch "$tmp/fifo" - "$bin/bareloop" --forks -c "$2"
+		launch "$tmp/fifo" - env LD_PRELOAD="$preload" "$bin/bareloop" --forks -c "$2"
 	else
 		launch /dev/null "$tmp/fifo" "$preforkd" -c "$tmp/start.conf"
 	fi
@@ -167,6 +167,8 @@ time_start() { # time_start A|B WORKERS: milliseconds until so many run, into to
 	return 1
 }
 
+preload='' # libraries that the bare loop has as well when it is forked
+
 measure_start() { # measure_start WORKERS PAIRS: a file of pairs
 	local i order what took
 	local -A ms=()
@@ -187,15 +189,21 @@ measure_start() { # measure_start WORKERS PAIRS: a file of pairs
 	done
 }
 
-start_row() { # start_row WORKERS PAIRS
-	say "start: $2 pairs of $1 processes"
-	if measure_start "$1" "$2"; then
-		ratio_row "start of $1 workers, ms" "$tmp/start" "$(ratio "$tmp/start")" %.1f '<=' 2.0
+start_row() { # start_row FIGURE WORKERS PAIRS [OP BAR]
+	say "$1: $3 pairs of $2 processes"
+	if measure_start "$2" "$3"; then
+		ratio_row "$1" "$tmp/start" "$(ratio "$tmp/start")" %.1f "${@:4}"
 	else
-		not_measured "start of $1 workers" 'see above'
+		not_measured "$1" 'see above'
 	fi
 }
 
+# A fork copies each mapping of the process, and most of ours are those of libraries that libsystemd brings along.
 figures_of_start() {
-	start_row "$START_WORKERS" "$start_pairs"
+	local preload=''
+
+	start_row "start of $START_WORKERS workers, ms" "$START_WORKERS" "$start_pairs" '<=' 2.0
+	((self)) && return
+	preload=$(ldd "$preforkd" | awk '$2 == "=>" && $1 !~ /^libc\./ { print $3 }' | tr '\n' ' ')
+	start_row '  the forks with the same libraries' "$START_WORKERS" $((start_pairs / 3))
 }
