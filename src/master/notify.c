@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "master/state.h"
+#include "master/stop.h"
 
 static void send_message(const char *message)
 {
@@ -124,14 +125,26 @@ static unsigned count_remaining(const struct master *master)
 	return n;
 }
 
+/* "41 s left" is true when it is said, and said again each second (stop_check()). */
+static void add_drain(struct text *status, const struct master *master)
+{
+	static unsigned most;
+	unsigned left = count_remaining(master);
+	long long left_ms = master->stop_deadline_ms - STOP_KILL_GRACE_MS - clock_now_ms();
+
+	if (left > most)
+		most = left;
+	text_addf(status, "STATUS=draining %u of %u, %lld s left", left, most,
+		  left_ms > 0 ? (left_ms + 999) / 1000 : 0);
+}
+
 void notify_status(const struct master *master)
 {
 	static char last[512];
 	char buf[sizeof(last)];
 	struct text status = text_start(buf, sizeof(buf));
 	if (master->stopping != STOP_NOT) {
-		text_addf(&status, "STATUS=stopping: %u workers have not finished",
-			  count_remaining(master));
+		add_drain(&status, master);
 	} else if (master->current != NULL) {
 		unsigned ready = count_ready(master->current);
 		unsigned wanted = count_wanted(master->current);

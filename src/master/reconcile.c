@@ -357,8 +357,11 @@ void reconcile(struct master *master)
 		orphans_end(master);
 	wake_at(&round, master->orphans_next_ms);
 	bury_retired(master);
-	if (master->stopping != STOP_NOT)
+	if (master->stopping != STOP_NOT) {
 		stop_check(master, round.now_ms);
+		/* to tell the service manager how long it still takes */
+		wake_at(&round, round.now_ms + 1000);
+	}
 	wake_at(&round, master->stop_deadline_ms);
 	loop_wake_at(master, round.wake_ms);
 	notify_status(master);

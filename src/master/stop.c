@@ -7,7 +7,6 @@
 #include "master/notify.h"
 #include "master/upgrade.h"
 
-#define KILL_GRACE_MS 1000    /* from SIGKILL until we leave without the worker */
 #define MANAGER_GRACE_MS 5000 /* what the service manager shall wait beyond the drain time */
 
 static long long longest_drain(const struct generation *generation)
@@ -57,7 +56,7 @@ void stop_begin(struct master *master, enum master_stop how)
 		   KV("drain_ms", drain_ms));
 	for (struct generation *g = master->retired; how == STOP_NOW && g != NULL; g = g->next)
 		generation_kill(g);
-	master->stop_deadline_ms = clock_now_ms() + drain_ms + KILL_GRACE_MS;
+	master->stop_deadline_ms = clock_now_ms() + drain_ms + STOP_KILL_GRACE_MS;
 }
 
 void stop_check(struct master *master, long long now_ms)

@@ -6,6 +6,8 @@
 
 #include "master/state.h"
 
+#define STOP_KILL_GRACE_MS 1000 /* from SIGKILL until we leave without the worker */
+
 /* Begin to stop, or go on faster. */
 void stop_begin(struct master *master, enum master_stop how);
 
