@@ -3,10 +3,10 @@
  *
  * Opens all connections, sends a line on each, and waits until all of them have
  * their echo: how long that took, and when it was, is one line on standard
- * output. A connection that is reset meanwhile, as by a worker that is killed, is
- * opened anew, and counted. From then on it holds them, until a signal ends it. A server that
- * gives each connection a process of its own needs as many by then; that is
- * what this is for, and load.c is for rates.
+ * output. A connection that ends meanwhile, as that of a worker that is killed,
+ * is opened anew, and counted. From then on it holds them, until a signal ends
+ * it. A server that gives each connection a process of its own needs as many by
+ * then; that is what this is for, and load.c is for rates.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -75,10 +75,10 @@ static void start_client(unsigned int i, unsigned int port)
 
 static unsigned int again;
 
-static void start_again(unsigned int i, unsigned int port)
+static void start_again(unsigned int i, int error, unsigned int port)
 {
-	if (errno != ECONNRESET || again == MAX_CLIENTS)
-		err(EX_UNAVAILABLE, "no echo for connection %u", i + 1);
+	if (error != ECONNRESET || again == MAX_CLIENTS)
+		errx(EX_UNAVAILABLE, "no echo for connection %u: %s", i + 1, strerror(error));
 	again++;
 	close(fds[i].fd);
 	clients[i].got = 0;
@@ -92,10 +92,8 @@ static bool read_echo(unsigned int i, unsigned int port)
 	struct client *client = &clients[i];
 	ssize_t n = recv(fds[i].fd, buf, LINE - client->got, MSG_DONTWAIT);
 
-	if (n == 0)
-		errx(EX_UNAVAILABLE, "the end, and no echo for connection %u", i + 1);
-	if (n < 0) {
-		start_again(i, port);
+	if (n <= 0) {
+		start_again(i, n == 0 ? ECONNRESET : errno, port);
 		return false;
 	}
 	if (memcmp(buf, client->line + client->got, (size_t)n) != 0)
