@@ -65,22 +65,22 @@ start_elastic() {
 	run_preforkd "$1" 2
 }
 
-hold() { # hold WHO COUNT: so many connections; its line, when all have been answered, into held; its pid is in $child
+hold() { # hold WHO COUNT: so many connections; what it says when all have been answered into answered; $child holds
 	: >"$tmp/held" # the last one's would be read before the new process empties it
 	launch "$tmp/held" - "$bin/hold" "${where[$1]}" "$2"
-	wait_for "$child" "$tmp/held" '^ms=' && held=$(<"$tmp/held")
+	wait_for "$child" "$tmp/held" '^ms=' && answered=$(<"$tmp/held")
 }
 
 grow() { # grow WHO KIND ROUNDS: a file of milliseconds, a line for each round
-	local i held
+	local i answered
 
 	: >"$tmp/grown.$1"
 	for ((i = 0; i < $3; i++)); do
 		if [[ -z ${pid[$1]-} ]]; then
 			start_"$2" "$1" || return
 		fi
-		hold "$1" "$HELD" && [[ $held == *again=0* ]] || return
-		field ms "$held" >>"$tmp/grown.$1"
+		hold "$1" "$HELD" && [[ $answered == *again=0* ]] || return
+		field ms "$answered" >>"$tmp/grown.$1"
 		end "$child"
 		if [[ $2 == elastic ]]; then
 			wait_for_workers "$1" 2 || return

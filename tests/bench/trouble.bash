@@ -6,7 +6,7 @@
 # Each worker has served before, and all that is asked for is there when as many clients as workers have been answered
 # at the same time: the time from the signal to that goes into a file.
 kill_all() {
-	local held before workers
+	local answered before workers
 
 	hold B "$HELD" || return
 	end "$child"
@@ -14,7 +14,7 @@ kill_all() {
 	before=$EPOCHREALTIME
 	kill -KILL "${workers[@]}" || return
 	hold B "$HELD" || return
-	calc "($(field at "$held") - $before) * 1000" '%.3f\n' >>"$tmp/killed"
+	calc "($(field at "$answered") - $before) * 1000" '%.3f\n' >>"$tmp/killed"
 	end "$child"
 }
 
@@ -33,8 +33,9 @@ kill_for_a_while() {
 }
 
 figures_of_killing() {
-	local figure="SIGKILL of $HELD workers, all back, ms" word b
+	local figure="SIGKILL of $HELD workers, all back, ms" word b servers_on
 
+	servers_on=$(everywhere)
 	say "$figure: again and again for $RUN_S s"
 	: >"$tmp/killed"
 	if ! { start_preforkd B "$HELD" && kill_for_a_while; }; then
@@ -110,13 +111,9 @@ figures_of_crash_loop() {
 }
 
 figures_of_failures() {
-	local servers_on
-
 	if ((!self)); then
-		servers_on=$(everywhere)
 		figures_of_killing
 		end_servers
-		servers_on=$server_cpu
 	fi
 	figures_of_crash_loop || not_measured 'crash loop' 'see above'
 }
