@@ -145,6 +145,8 @@ ask() { # ask COUNT COMMAND...: a line of milliseconds for each time
 
 	for ((i = 0; i < $1; i++)); do
 		took_ms "$preforkctl" -c "$tmp/B.conf" -w "$LIMIT_S" "${@:2}" || return
+		# the next one shall not pay for the end of the old workers
+		[[ $2 != reload ]] || wait_for_workers B "$LARGE" || return
 	done
 }
 
