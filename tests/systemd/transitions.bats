@@ -46,9 +46,11 @@ reload_ends() {
 	start_with "$(echo_service 20s)"
 	old=$(workers_of "$MASTER" a)
 	echo_service 20s 'service b { prot = 1338 handler = echo }' | configure
-	systemctl reload "$UNIT" || : # whether it says so is another matter
+	run -1 systemctl reload "$UNIT"
 	wait_for 20 "the end of the reload" reload_ends refused
-	log_has "$DIR/preforkd.conf:2: service .*b.*: unknown key prot"
+	log_has "$DIR/preforkd.conf:3: service .*b.*: unknown key prot"
+	# what preforkctl says, so that "systemctl status" shows it
+	log_has "^$DIR/preforkd.conf:3: service \"b\": unknown key prot"
 	property_is ActiveState active
 	property_is MainPID "$MASTER"
 	[ "$(workers_of "$MASTER" a)" = "$old" ]
