@@ -652,6 +652,8 @@ open_fd() {
 
 @test "check() that crashes, never returns or overruns its message is an error of the config, no more" {
 	local check text
+	# exit(3) in the midst of reading leaves what was allocated for it
+	export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 	picky
 	start_with "$(service a picky)"
 	while read -r check text; do

@@ -434,6 +434,7 @@ stopped_listening() {
 	answers "$port"
 	stop_daemon
 	# after an end of its own an address that somebody has is final
+	rm "$LOG"
 	start_daemon
 	hold "$port"
 	sed "s/service a/service b/" "$CONF" >"$CONF.two"
