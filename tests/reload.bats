@@ -441,29 +441,6 @@ three_families() {
 	END
 }
 
-# start three loads on the three services, each for so many connections
-start_loads() {
-	LOADS=
-	beside "$BATS_TEST_TMPDIR/load.tcp" "$TEST_BIN/load" -p "$(port_of tcp)" -c 4 -n "$1"
-	LOADS+=" $BESIDE"
-	beside "$BATS_TEST_TMPDIR/load.six" "$TEST_BIN/load" -6 -p "$(port_of six)" -c 4 -n "$1"
-	LOADS+=" $BESIDE"
-	beside "$BATS_TEST_TMPDIR/load.path" "$TEST_BIN/load" -u "$SOCK" -c 4 -n "$1"
-	LOADS+=" $BESIDE"
-}
-
-loads_run() {
-	local pid
-	for pid in $LOADS; do
-		process_gone "$pid" || return 0
-	done
-	return 1
-}
-
-loads_are_over() {
-	! loads_run
-}
-
 @test "100 reloads under load lose nobody: TCP over IPv4 and IPv6, and unix" {
 	local name n=0 before
 	three_families

@@ -87,29 +87,6 @@ runs_file() {
 	[ "/proc/$MASTER/exe" -ef "$1" ]
 }
 
-# The clients of these see every loss; reload.bats has the control run that shows it.
-start_loads() {
-	LOADS=
-	beside "$BATS_TEST_TMPDIR/load.tcp" "$TEST_BIN/load" -p "$(port_of tcp)" -c 4 -n "$1"
-	LOADS+=" $BESIDE"
-	beside "$BATS_TEST_TMPDIR/load.six" "$TEST_BIN/load" -6 -p "$(port_of six)" -c 4 -n "$1"
-	LOADS+=" $BESIDE"
-	beside "$BATS_TEST_TMPDIR/load.path" "$TEST_BIN/load" -u "$SOCK" -c 4 -n "$1"
-	LOADS+=" $BESIDE"
-}
-
-loads_run() {
-	local pid
-	for pid in $LOADS; do
-		process_gone "$pid" || return 0
-	done
-	return 1
-}
-
-loads_are_over() {
-	! loads_run
-}
-
 check_loads() {
 	local name
 	cat "$BATS_TEST_TMPDIR"/load.*

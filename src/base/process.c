@@ -78,6 +78,12 @@ void process_each_child(void (*on_child)(pid_t pid, void *data), void *data)
 		fclose(file);
 }
 
+long long process_cpu_ms(const struct rusage *usage)
+{
+	return (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000LL +
+	       (usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1000;
+}
+
 const char *process_signal_name(int signal, char buf[PROCESS_SIGNAL_NAME])
 {
 	const char *name = sigabbrev_np(signal);

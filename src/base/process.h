@@ -8,6 +8,7 @@
 #ifndef PREFORKD_BASE_PROCESS_H
 #define PREFORKD_BASE_PROCESS_H
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 /*
@@ -31,6 +32,9 @@ void process_each_child(void (*on_child)(pid_t pid, void *data), void *data);
  * (chroot(2), Landlock). -1 with errno.
  */
 int process_keep_children(void);
+
+/* Processor time of both kinds that getrusage(2) knows, in milliseconds. */
+long long process_cpu_ms(const struct rusage *usage);
 
 #define PROCESS_SIGNAL_NAME 16
 

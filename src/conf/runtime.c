@@ -1,10 +1,11 @@
 #include "conf/runtime.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/checksum.h"
 
 void runtime_directory(char path[RUNTIME_PATH_MAX])
 {
@@ -20,14 +21,10 @@ void runtime_directory(char path[RUNTIME_PATH_MAX])
 		snprintf(path, RUNTIME_PATH_MAX, "/tmp/preforkd-%u", (unsigned)geteuid());
 }
 
-/* FNV-1a: a short name for a path; the file's own name stands beside it for people. */
-static unsigned long long hash(const char *string)
+/* A short name for a path; the file's own name stands beside it for people. */
+static unsigned long long hash(const char *path)
 {
-	uint64_t h = 14695981039346656037u;
-
-	for (; *string != '\0'; string++)
-		h = (h ^ (unsigned char)*string) * 1099511628211u;
-	return h;
+	return checksum_of(path, strlen(path));
 }
 
 void runtime_lock(const char *directory, const char *config, char *path, size_t size)

@@ -84,12 +84,6 @@ void look_move(struct service_pool *from, struct service_pool *to)
 		close(fd);
 }
 
-static void earlier(long long *at_ms, long long other_ms)
-{
-	if (other_ms != 0 && (*at_ms == 0 || other_ms < *at_ms))
-		*at_ms = other_ms;
-}
-
 /* Where a worker's time as such is over: between two conns it is replaced. */
 static void see_age(struct worker *worker, const struct counts *counts, long long now_ms)
 {
@@ -104,7 +98,7 @@ static void see_age(struct worker *worker, const struct counts *counts, long lon
 		/* too young: then as soon as it may */
 		worker->expires_ms = seat->expired ? 0 : seat->since_ms + policy->limits.min_age_ms;
 	}
-	earlier(&worker->pool->look_ms, worker->expires_ms);
+	clock_earlier(&worker->pool->look_ms, worker->expires_ms);
 }
 
 static void see_seat(struct service_pool *pool, unsigned index, long long now_ms)
@@ -117,7 +111,7 @@ static void see_seat(struct service_pool *pool, unsigned index, long long now_ms
 		return;
 	counts = board_read(board_slot(pool->board, index));
 	if (counts.in_flight > 0)
-		earlier(&pool->times_ms, overdue_check(worker, &counts, now_ms));
+		clock_earlier(&pool->times_ms, overdue_check(worker, &counts, now_ms));
 	if (seat->phase != SEAT_READY)
 		return;
 	seat->busy = counts.in_flight > 0;
@@ -211,7 +205,7 @@ static void look(struct service_pool *pool, long long now_ms)
 	if (pool_seen(&pool->policy, see_peak(pool), waiting, now_ms))
 		atomic_store(&bell->peak, bell_busy(bell));
 	see_full(pool, waiting, now_ms);
-	earlier(&pool->look_ms, pool->times_ms);
+	clock_earlier(&pool->look_ms, pool->times_ms);
 	if (pool->called && !may_grow(pool))
 		pool->quiet_ms = now_ms + QUIET_MS;
 	pool->called = false;
@@ -259,19 +253,19 @@ static void set_bell(struct service_pool *pool, long long now_ms)
 
 	if (now_ms < pool->quiet_ms) {
 		limit = BELL_NEVER;
-		earlier(&pool->look_ms, pool->quiet_ms);
+		clock_earlier(&pool->look_ms, pool->quiet_ms);
 	}
 	/* who asks to be replaced is heard all the same */
 	if (now_ms < pool->deaf_ms)
-		earlier(&pool->look_ms, pool->deaf_ms);
+		clock_earlier(&pool->look_ms, pool->deaf_ms);
 	else
 		watch_again(pool->generation->master, &pool->bell);
 	if (!may_grow(pool) && limit == BELL_NEVER && pool->busy > 0)
-		earlier(&pool->look_ms, now_ms + QUIET_MS);
+		clock_earlier(&pool->look_ms, now_ms + QUIET_MS);
 	atomic_store(&bell->ring_at, limit);
 	/* it may have been so before it was written down */
 	if (bell_busy(bell) >= limit)
-		earlier(&pool->look_ms, now_ms + AGAIN_MS);
+		clock_earlier(&pool->look_ms, now_ms + AGAIN_MS);
 }
 
 /* Where no worker waits for clients the master does; it does not take them. */
@@ -301,7 +295,7 @@ long long look_listen(struct service_pool *pool, long long now_ms)
 		set_bell(pool, now_ms);
 		watch_arrivals(pool);
 	}
-	earlier(&wake_ms, pool->look_ms);
-	earlier(&wake_ms, pool->policy.window_ms);
+	clock_earlier(&wake_ms, pool->look_ms);
+	clock_earlier(&wake_ms, pool->policy.window_ms);
 	return wake_ms;
 }

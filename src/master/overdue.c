@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "board/board.h"
 #include "master/state.h"
@@ -104,9 +105,8 @@ long long overdue_check(struct worker *worker, const struct counts *counts, long
 		log_slow(worker, slot, now_ms - since_ms);
 		slow_ms = 0;
 	}
-	if (slow_ms == 0 || stuck_ms == 0)
-		return slow_ms + stuck_ms;
-	return slow_ms < stuck_ms ? slow_ms : stuck_ms;
+	clock_earlier(&slow_ms, stuck_ms);
+	return slow_ms;
 }
 
 /*

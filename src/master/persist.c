@@ -203,12 +203,6 @@ static void check_worker(struct worker *worker, long long now_ms)
 		end_silent(worker, "watchdog");
 }
 
-static void wake(long long *wake_ms, long long at_ms)
-{
-	if (at_ms != 0 && (*wake_ms == 0 || at_ms < *wake_ms))
-		*wake_ms = at_ms;
-}
-
 long long persist_check(struct service_pool *pool, long long now_ms)
 {
 	long long wake_ms = 0;
@@ -220,9 +214,9 @@ long long persist_check(struct service_pool *pool, long long now_ms)
 		if (worker->pid == 0)
 			continue;
 		check_worker(worker, now_ms);
-		wake(&wake_ms, worker->ready_at_ms);
-		wake(&wake_ms, worker->start_by_ms);
-		wake(&wake_ms, worker->watchdog_at_ms);
+		clock_earlier(&wake_ms, worker->ready_at_ms);
+		clock_earlier(&wake_ms, worker->start_by_ms);
+		clock_earlier(&wake_ms, worker->watchdog_at_ms);
 	}
 	return wake_ms;
 }

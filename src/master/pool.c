@@ -1,5 +1,7 @@
 #include "master/pool.h"
 
+#include "base/clock.h"
+
 static struct pool_step wait_until(long long wake_ms)
 {
 	return (struct pool_step){ .action = POOL_WAIT, .wake_ms = wake_ms };
@@ -8,12 +10,6 @@ static struct pool_step wait_until(long long wake_ms)
 static struct pool_step act(enum pool_action action, unsigned seat)
 {
 	return (struct pool_step){ .action = action, .seat = seat };
-}
-
-static void wake_at(struct pool_step *step, long long at_ms)
-{
-	if (at_ms != 0 && (step->wake_ms == 0 || at_ms < step->wake_ms))
-		step->wake_ms = at_ms;
 }
 
 static bool serves(const struct seat *seat)
@@ -115,8 +111,8 @@ static struct pool_step next_of_leaving(const struct pool *pool, long long now_m
 		/* one that might finish as long as it liked gets its limit from the next signal */
 		if (now_ms >= seat->signal_ms || (seat->kill_ms == 0 && pool->goal == POOL_RETIRE))
 			return act(POOL_DO_STOP, i);
-		wake_at(&step, seat->kill_ms);
-		wake_at(&step, seat->signal_ms);
+		clock_earlier(&step.wake_ms, seat->kill_ms);
+		clock_earlier(&step.wake_ms, seat->signal_ms);
 	}
 	return step;
 }
@@ -190,7 +186,7 @@ static struct pool_step next_to_serve(const struct pool *pool, long long now_ms)
 	leaving = next_of_leaving(pool, now_ms);
 	if (leaving.action != POOL_WAIT)
 		return leaving;
-	wake_at(&step, leaving.wake_ms);
+	clock_earlier(&step.wake_ms, leaving.wake_ms);
 	return step;
 }
 

@@ -3,6 +3,7 @@
  */
 #include <assert.h>
 
+#include "base/clock.h"
 #include "master/pool.h"
 
 static bool serves(const struct seat *seat)
@@ -95,18 +96,12 @@ void pool_ready(struct pool *pool, unsigned index, long long now_ms)
 	enter(pool, seat, SEAT_READY, now_ms);
 }
 
-/* From now on; 0: no limit. */
-static long long limit(long long now_ms, long long ms)
-{
-	return ms > 0 ? now_ms + ms : 0;
-}
-
 static long long time_to_leave(const struct pool *pool, const struct seat *seat, long long now_ms)
 {
 	if (seat->overdue)
 		return now_ms + pool->limits.grace_ms;
 	if (pool->goal == POOL_SERVE)
-		return limit(now_ms, pool->limits.finish_ms);
+		return clock_limit(now_ms, pool->limits.finish_ms);
 	return now_ms + pool->limits.drain_ms;
 }
 

@@ -81,12 +81,6 @@ static void describe(const struct worker *worker, int status, char *buf, size_t 
 		snprintf(buf, size, "status %d", WEXITSTATUS(status));
 }
 
-static long long cpu_ms(const struct rusage *usage)
-{
-	return (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000LL +
-	       (usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1000;
-}
-
 /* Of the conn that ends with its worker. */
 static void add_conn(struct postmortem *record, const struct slot *slot, long long born_ms,
 		     long long now_ms)
@@ -111,7 +105,7 @@ static struct postmortem examine(const struct worker *worker, int status,
 		.generation = worker->generation,
 		.pid = worker->pid,
 		.age_ms = now_ms - worker->born_ms,
-		.cpu_ms = cpu_ms(usage),
+		.cpu_ms = process_cpu_ms(usage),
 		.max_rss = usage->ru_maxrss * 1024LL,
 		.counts = board_read(slot),
 		.peer = "-",

@@ -36,8 +36,7 @@ struct round {
 
 static void wake_at(struct round *round, long long at_ms)
 {
-	if (at_ms != 0 && (round->wake_ms == 0 || at_ms < round->wake_ms))
-		round->wake_ms = at_ms;
+	clock_earlier(&round->wake_ms, at_ms);
 }
 
 static void stop_worker(struct service_pool *pool, unsigned seat, long long now_ms)

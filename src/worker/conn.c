@@ -16,19 +16,14 @@
 #include "worker/deadline.h"
 #include "worker/stop.h"
 
-static long long limit(long long now_ms, long long ms)
-{
-	return ms > 0 ? now_ms + ms : 0;
-}
-
 struct conn conn_connection(int fd, const struct conf_service *service, long long now_ms)
 {
 	return (struct conn){
 		.fd = fd,
 		.socket = &service->spec,
-		.first_ms = limit(now_ms, service->first_byte_ms),
+		.first_ms = clock_limit(now_ms, service->first_byte_ms),
 		.idle_ms = service->idle_ms,
-		.end_ms = limit(now_ms, service->total_ms),
+		.end_ms = clock_limit(now_ms, service->total_ms),
 	};
 }
 
@@ -60,14 +55,6 @@ bool conn_is_message(const struct conn *conn)
 	return conn->fd < 0;
 }
 
-/* Of two moments; 0 is never. */
-static long long earlier(long long a_ms, long long b_ms)
-{
-	if (a_ms == 0 || b_ms == 0)
-		return a_ms + b_ms;
-	return a_ms < b_ms ? a_ms : b_ms;
-}
-
 /*
  * Until when the next call may wait (0: for ever), and set the timer for it.
  * -1 with ETIMEDOUT when the total time is over, since a call that succeeds at
@@ -81,7 +68,9 @@ static int start_wait(const struct conn *conn, long long first_ms, long long *li
 		errno = ETIMEDOUT;
 		return -1;
 	}
-	*limit_r = earlier(limit(now_ms, conn->idle_ms), earlier(first_ms, conn->end_ms));
+	*limit_r = clock_limit(now_ms, conn->idle_ms);
+	clock_earlier(limit_r, first_ms);
+	clock_earlier(limit_r, conn->end_ms);
 	deadline_set(*limit_r);
 	return 0;
 }

@@ -262,18 +262,12 @@ static const char *describe(const struct exec *exec, int status, struct text *te
 	return text->buf;
 }
 
-static long long cpu_ms(const struct rusage *usage)
-{
-	return (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000LL +
-	       (usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1000;
-}
-
 static void count_end(const struct exec *exec, int status, const struct rusage *usage)
 {
 	struct slot *slot = exec->serve->slot;
 
 	board_count(&slot->programs_ms, (uint64_t)(clock_now_ms() - exec->began_ms));
-	board_count(&slot->programs_cpu_ms, (uint64_t)cpu_ms(usage));
+	board_count(&slot->programs_cpu_ms, (uint64_t)process_cpu_ms(usage));
 	if (exec->kill_ms != 0)
 		board_count(&slot->timed_out, 1);
 	else if (WIFSIGNALED(status))
@@ -298,7 +292,7 @@ static void log_end(const struct exec *exec, const struct conn *conn, int status
 			     KV("program_pid", exec->program.pid),
 			     KV("reason", describe(exec, status, &text)),
 			     KV("age_ms", clock_now_ms() - exec->began_ms),
-			     KV("cpu_ms", cpu_ms(usage)), KV("bytes_in", conn->bytes_in),
+			     KV("cpu_ms", process_cpu_ms(usage)), KV("bytes_in", conn->bytes_in),
 			     KV("bytes_out", conn->bytes_out)));
 }
 

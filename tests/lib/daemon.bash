@@ -316,6 +316,30 @@ busy_worker() {
 	return 1
 }
 
+# start_loads N: clients of the services tcp and six and of the path $SOCK, each for so many connections; they see every
+# loss (reload.bats has the control run that shows it)
+start_loads() {
+	LOADS=
+	beside "$BATS_TEST_TMPDIR/load.tcp" "$TEST_BIN/load" -p "$(port_of tcp)" -c 4 -n "$1"
+	LOADS+=" $BESIDE"
+	beside "$BATS_TEST_TMPDIR/load.six" "$TEST_BIN/load" -6 -p "$(port_of six)" -c 4 -n "$1"
+	LOADS+=" $BESIDE"
+	beside "$BATS_TEST_TMPDIR/load.path" "$TEST_BIN/load" -u "$SOCK" -c 4 -n "$1"
+	LOADS+=" $BESIDE"
+}
+
+loads_run() {
+	local pid
+	for pid in $LOADS; do
+		process_gone "$pid" || return 0
+	done
+	return 1
+}
+
+loads_are_over() {
+	! loads_run
+}
+
 # log_ms REGEX: when, in milliseconds; one line for each line of the log that matches.
 log_ms() {
 	grep -E -- "$1" "$LOG" | sed 's/^time=\([^ ]*\) .*/\1/' | date -f - +%s%3N
