@@ -50,7 +50,7 @@ assert_order() {
 	assert_order listening ready stopping worker_exit account stopped
 	log_has 'event=stopping how=graceful drain_ms=10000'
 	log_has 'event=account service=a accepted=1 served=1 failed=0 refused=0 lost=0 in_flight=0'
-	log_has 'event=stopped status=0'
+	log_has 'event=stopped status=0 accepted_after=0$'
 	[ "$(log_count 'event=worker_exit .*reason=left')" -eq 4 ]
 	[ "$(tail -n 1 "$LOG" | grep -c 'event=stopped')" -eq 1 ]
 }
@@ -96,6 +96,7 @@ assert_order() {
 	cat "$BATS_TEST_TMPDIR/load"
 	grep -q '^connections=50 ok=50 ' "$BATS_TEST_TMPDIR/load"
 	wait_daemon
+	log_has 'event=stopped status=0 accepted_after=50$'
 	[ "$DAEMON_STATUS" -eq 0 ]
 	[ "$(account_of a served)" -eq 51 ]
 }
@@ -123,6 +124,7 @@ assert_order() {
 	cat "$BATS_TEST_TMPDIR/load"
 	grep -q '^connections=30 ok=30 ' "$BATS_TEST_TMPDIR/load"
 	wait_daemon
+	log_has 'event=stopped status=0 accepted_after=30$'
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
 

@@ -97,7 +97,35 @@ void account_close(struct master *master, int all)
 			continue;
 		}
 		log_account(account, quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+		if (master->stopping != STOP_NOT)
+			master->accepted_after += (long long)account->counts.accepted;
 		*at = account->next;
 		free(account);
 	}
+}
+
+/* Of the workers that live; the account has the others. */
+static void forget_accepted(struct master *master, const struct generation *generation)
+{
+	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++) {
+		const struct service_pool *pool = &generation->pools[i];
+
+		for (unsigned seat = 0; seat < pool->policy.n_seats; seat++) {
+			if (pool->workers[seat].pid != 0)
+				master->accepted_after -=
+					(long long)board_read(board_slot(pool->board, seat))
+						.accepted;
+		}
+	}
+}
+
+void account_stop(struct master *master)
+{
+	master->accepted_after = 0;
+	for (const struct account *a = master->accounts; a != NULL; a = a->next)
+		master->accepted_after -= (long long)a->counts.accepted;
+	forget_accepted(master, master->current);
+	forget_accepted(master, master->starting);
+	for (const struct generation *g = master->retired; g != NULL; g = g->next)
+		forget_accepted(master, g);
 }

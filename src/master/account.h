@@ -21,4 +21,10 @@ void account_dropped(struct master *master, const char *service, unsigned n);
  */
 void account_close(struct master *master, int all);
 
+/*
+ * The stop begins: what is accepted from now on is counted in master->accepted_after,
+ * which is right when all accounts are closed.
+ */
+void account_stop(struct master *master);
+
 #endif

@@ -147,6 +147,8 @@ int master_run(const struct master_options *options, const struct conf *conf)
 	if ((conf != NULL ? start(&master, conf, &status) : takeover(&master, &status)) == 0)
 		status = loop_run(&master);
 	clean_up(&master);
-	log_notice("stopped", KV("status", status));
+	/* whom SIGKILL does not end keeps what he had */
+	log_notice("stopped", KV("status", status),
+		   KV("accepted_after", master.accepted_after > 0 ? master.accepted_after : 0));
 	return status;
 }

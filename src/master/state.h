@@ -198,6 +198,7 @@ struct master {
 	long long orphans_next_ms; /* when to look for processes without a worker; 0: not */
 	long long bind_next_ms;	   /* when the starting generation tries to bind again */
 	long long stop_deadline_ms;
+	long long accepted_after; /* the stop had begun; see account_stop() */
 	int exit_status;
 };
 

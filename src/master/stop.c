@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "master/account.h"
 #include "master/generation.h"
 #include "master/listeners.h"
 #include "master/notify.h"
@@ -42,8 +43,11 @@ static long long retire_all(struct master *master)
 
 void stop_begin(struct master *master, enum master_stop how)
 {
-	long long drain_ms = retire_all(master);
+	long long drain_ms;
 
+	if (master->stopping == STOP_NOT)
+		account_stop(master);
+	drain_ms = retire_all(master);
 	upgrade_cancel(master);
 	/* what a reload on its way comes to does not matter any more */
 	master->reloading = false;
