@@ -4,6 +4,7 @@
 # shellcheck disable=SC2154  # MASTER, LOG, ... are set by lib/daemon
 
 load lib/daemon
+load lib/loads
 
 setup() {
 	daemon_setup
@@ -36,10 +37,6 @@ listeners_of_master() {
 
 inode_of_port() {
 	ss -Hltne "sport = :$1" | sed 's/.* ino:\([0-9]*\) .*/\1/'
-}
-
-fds_of_master() {
-	find "/proc/$MASTER/fd" -mindepth 1 | wc -l
 }
 
 # no worker but those that were born after the given log line count of reload_done
@@ -304,10 +301,6 @@ ask() {
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
 
-fds_are() {
-	[ "$(fds_of_master)" -eq "$1" ]
-}
-
 @test "a config that is no plain file is refused within two seconds" {
 	local old begin
 	echo_config 2
@@ -417,30 +410,6 @@ reader() {
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
 
-three_families() {
-	cat >"$CONF" <<-END
-	service tcp {
-		address = "127.0.0.1"
-		port = ${1:-0}
-		handler = echo
-		workers { min = 4 }
-	}
-	service six {
-		family = inet6
-		address = "::1"
-		port = 0
-		handler = echo
-		workers { min = 4 }
-	}
-	service path {
-		family = unix
-		path = "$SOCK"
-		handler = echo
-		workers { min = 4 }
-	}
-	END
-}
-
 @test "100 reloads under load lose nobody: TCP over IPv4 and IPv6, and unix" {
 	local name n=0 before
 	three_families
@@ -466,13 +435,6 @@ three_families() {
 		[ "$(account_of "$name" accepted)" -ge 4000 ]
 	done
 	log_lacks 'event=worker_killed'
-}
-
-check_loads() {
-	cat "$BATS_TEST_TMPDIR"/load.*
-	[ "$(grep -c "^connections=$1 ok=$1 refused=0 reset=0 wrong=0 timeout=0 " "$BATS_TEST_TMPDIR"/load.tcp)" -eq 1 ]
-	[ "$(grep -c "^connections=$1 ok=$1 refused=0 reset=0 wrong=0 timeout=0 " "$BATS_TEST_TMPDIR"/load.six)" -eq 1 ]
-	[ "$(grep -c "^connections=$1 ok=$1 refused=0 reset=0 wrong=0 timeout=0 " "$BATS_TEST_TMPDIR"/load.path)" -eq 1 ]
 }
 
 @test "the same clients do see it when the sockets are closed and opened again" {

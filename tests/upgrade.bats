@@ -7,6 +7,7 @@
 
 bats_require_minimum_version 1.5.0
 load lib/daemon
+load lib/loads
 
 setup() {
 	daemon_setup
@@ -69,14 +70,6 @@ upgrade_daemon() {
 	end_upgrade
 }
 
-fds_of_master() {
-	find "/proc/$MASTER/fd" -mindepth 1 | wc -l
-}
-
-fds_are() {
-	[ "$(fds_of_master)" -eq "$1" ]
-}
-
 # the flags of each descriptor of the master; those that are close-on-exec have $CLOEXEC
 open_flags() {
 	(cd "/proc/$MASTER/fdinfo" && grep -H '^flags' ./*)
@@ -85,14 +78,6 @@ CLOEXEC='02[0-7]\{6\}$'
 
 runs_file() {
 	[ "/proc/$MASTER/exe" -ef "$1" ]
-}
-
-check_loads() {
-	local name
-	cat "$BATS_TEST_TMPDIR"/load.*
-	for name in tcp six path; do
-		grep -q "^connections=$1 ok=$1 refused=0 reset=0 wrong=0 timeout=0 " "$BATS_TEST_TMPDIR/load.$name"
-	done
 }
 
 @test "a new binary takes over in the same process, with the sockets, and its workers follow" {
@@ -132,11 +117,7 @@ check_loads() {
 
 @test "20 upgrades under load lose nobody: TCP over IPv4 and IPv6, and unix" {
 	local i fds node
-	write_config <<-END
-	service tcp { address = "127.0.0.1" port = 0 handler = echo workers { min = 4 } }
-	service six { family = inet6 address = "::1" port = 0 handler = echo workers { min = 4 } }
-	service path { family = unix path = "$SOCK" handler = echo workers { min = 4 } }
-	END
+	three_families
 	start_daemon
 	fds=$(fds_of_master)
 	node=$(stat -c %i "$SOCK")

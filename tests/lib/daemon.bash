@@ -284,6 +284,14 @@ serve_on() {
 	echo "still here $1" >&"$1" && read -rt 10 line <&"$1" && [ "$line" = "still here $1" ]
 }
 
+fds_of_master() {
+	find "/proc/$MASTER/fd" -mindepth 1 | wc -l
+}
+
+fds_are() {
+	[ "$(fds_of_master)" -eq "$1" ]
+}
+
 # sockets_of PID: how many sockets a process has; a worker of a stream service that serves nobody has one.
 sockets_of() {
 	find "/proc/$1/fd" -lname 'socket:*' 2>/dev/null | wc -l
@@ -314,30 +322,6 @@ busy_worker() {
 		[ "$(sockets_of "$pid")" -lt 2 ] || { echo "$pid" && return; }
 	done
 	return 1
-}
-
-# start_loads N: clients of the services tcp and six and of the path $SOCK, each for so many connections; they see every
-# loss (reload.bats has the control run that shows it)
-start_loads() {
-	LOADS=
-	beside "$BATS_TEST_TMPDIR/load.tcp" "$TEST_BIN/load" -p "$(port_of tcp)" -c 4 -n "$1"
-	LOADS+=" $BESIDE"
-	beside "$BATS_TEST_TMPDIR/load.six" "$TEST_BIN/load" -6 -p "$(port_of six)" -c 4 -n "$1"
-	LOADS+=" $BESIDE"
-	beside "$BATS_TEST_TMPDIR/load.path" "$TEST_BIN/load" -u "$SOCK" -c 4 -n "$1"
-	LOADS+=" $BESIDE"
-}
-
-loads_run() {
-	local pid
-	for pid in $LOADS; do
-		process_gone "$pid" || return 0
-	done
-	return 1
-}
-
-loads_are_over() {
-	! loads_run
 }
 
 # log_ms REGEX: when, in milliseconds; one line for each line of the log that matches.
