@@ -1,0 +1,232 @@
+#!/usr/bin/env bats
+# signals.bats - storms of signals, and a thousand reloads good and bad: what runs afterwards is what was there before.
+# shellcheck disable=SC2030,SC2031  # a bats test is no subshell of another one
+# shellcheck disable=SC2154,SC2034  # MASTER, LOG, ... are set by lib/daemon, and read there
+
+bats_require_minimum_version 1.5.0
+load ../lib/daemon
+load soak
+
+WORKERS=3
+
+setup() {
+	daemon_setup
+	SOCK=$BATS_TEST_TMPDIR/sock
+	FILE=$BATS_TEST_TMPDIR/file
+	own_binary
+}
+
+teardown() {
+	daemon_teardown
+}
+
+# good_config [LINE...]: an echo service, its log in a file that USR1 opens again
+good_config() {
+	{
+		printf 'log = "%s"\nservice a {\n\taddress = "127.0.0.1"\n\tport = 0\n\thandler = echo\n' "$FILE"
+		printf '\tworkers { min = %s }\n\ttimeouts { drain = 2s }\n' "$WORKERS"
+		printf '\t%s\n' "$@" '}'
+	} | write_config
+}
+
+start_logging() {
+	rm -f "$FILE"
+	touch "$FILE"
+	chmod 640 "$FILE"
+	LOG=$FILE
+	"$PREFORKD" -c "$CONF" 3>&- &
+	MASTER=$!
+	wait_for 20 "event=ready" daemon_is_ready_or_gone
+	log_has 'event=ready'
+}
+
+# all_ended WHAT: what began has ended
+all_ended() {
+	[ "$(log_count "event=$1_started")" -le "$(log_count "event=$1_(done|refused|failed)")" ]
+}
+
+# no signal waits, nothing is on its way, and nobody but the workers of one generation is there
+is_settled() {
+	local pending
+	pending=$(sed -n 's/^ShdPnd:[[:space:]]*//p' "/proc/$MASTER/status")
+	# HUP, USR1, USR2
+	((!(16#$pending & 16#a01))) && children_are "$WORKERS" && all_ended reload && all_ended upgrade
+}
+
+# stays_settled: what the master had written down is done as well
+stays_settled() {
+	is_settled && pause 30 && is_settled
+}
+
+# settles WHAT: within two seconds from now
+settles() {
+	local began
+	began=$(now_ms)
+	wait_for 20 "$WORKERS workers and nothing else after $1" stays_settled
+	SETTLED_MS=$(($(now_ms) - began))
+	say "$1: settled after $SETTLED_MS ms"
+	[ "$SETTLED_MS" -le 2000 ]
+	answers "$(port_of a)"
+	wait_for 2 "as many descriptors as before" fds_are "$FDS"
+}
+
+@test "25 HUPs with gaps of 0 to 24 ms, then 1000 without gap" {
+	local i pid
+	good_config
+	start_logging
+	reload_daemon
+	wait_for 10 "the workers" is_settled
+	FDS=$(fds_of_master)
+	for i in {0..24}; do
+		kill -HUP "$MASTER"
+		pause "$i"
+	done
+	settles "25 HUPs with gaps"
+	for ((i = $(scaled 1000); i > 0; i--)); do
+		kill -HUP "$MASTER"
+	done
+	settles "$(scaled 1000) HUPs without"
+	say "$(log_count 'event=reload_done') reloads"
+	for pid in $(workers_of "$MASTER"); do
+		log_lacks "event=worker_exit .*worker_pid=$pid "
+	done
+	log_lacks 'event=(reload_refused|worker_killed)'
+	stop_daemon
+	[ "$DAEMON_STATUS" -eq 0 ]
+}
+
+# storm N SIGNAL...: so many of them, at random, with gaps of up to 5 ms
+storm() {
+	local i n=$1 signals=("${@:2}")
+	for ((i = 0; i < n; i++)); do
+		kill -s "${signals[RANDOM % ${#signals[@]}]}" "$MASTER" 2>/dev/null || :
+		pause $((RANDOM % 6))
+	done
+}
+
+@test "HUP, USR1 and USR2 mixed" {
+	local i
+	good_config
+	start_logging
+	upgrade_daemon
+	wait_for 10 "the workers" is_settled
+	FDS=$(fds_of_master)
+	for ((i = $(scaled 20); i > 0; i--)); do
+		storm 60 HUP USR1 USR2
+		settles "60 signals"
+	done
+	say "$(log_count 'event=reload_done') reloads, $(log_count 'event=upgrade_done') upgrades, $(log_count 'event=upgrade_refused') refused"
+	log_has 'event=upgrade_done'
+	log_lacks 'event=(reload_refused|worker_killed|upgrade_failed)'
+	stop_daemon
+	[ "$DAEMON_STATUS" -eq 0 ]
+	nothing_of_ours
+}
+
+@test "HUP, USR1, USR2 and a TERM among them: the end, and nothing is left" {
+	local i began longest=0 ms
+	good_config
+	for ((i = $(scaled 40); i > 0; i--)); do
+		start_logging
+		storm $((RANDOM % 20)) HUP USR1 USR2
+		began=$(now_ms)
+		kill -TERM "$MASTER"
+		storm 5 HUP USR1 USR2
+		wait_daemon
+		ms=$(($(now_ms) - began))
+		[ "$ms" -le "$longest" ] || longest=$ms
+		[ "$DAEMON_STATUS" -eq 0 ]
+		[ "$ms" -le 3000 ]
+		wait_for 1 "nothing" nothing_of_ours
+		daemon_log_is_clean
+		log_has 'event=stopped status=0'
+	done
+	say "the longest end: $longest ms"
+}
+
+# second LINE...: a second service beside the good one
+second() {
+	good_config
+	printf 'service b {\n' >>"$CONF"
+	printf '\t%s\n' "$@" '}' >>"$CONF"
+}
+
+# bad_config KIND: one of twenty
+bad_config() {
+	case $1 in
+	0) good_config 'hanlder = echo' ;;
+	1) good_config 'handler = ecko' ;;
+	2) good_config 'timeouts { idle = 5 }' ;;
+	3) good_config 'socket { backlog = 0 }' ;;
+	4) good_config 'workers { max = 1 }' ;;
+	5) good_config 'port = 65536' ;;
+	6) good_config 'address = "127.0.0.256"' ;;
+	7) good_config 'run { user = "no-such-user" }' ;;
+	8) good_config && sed -i '/^\t}$/d' "$CONF" ;;
+	9) second 'port = 0' ;;
+	10) good_config && sed 's/^log.*//; /^reload/d' "$CONF" >"$CONF.two" && cat "$CONF.two" >>"$CONF" ;;
+	11) second 'handler = echo' 'address = "127.0.0.1"' "port = $TAKEN" ;;
+	12) second 'handler = echo' 'family = unix' "path = \"$BATS_TEST_TMPDIR/missing/sock\"" ;;
+	13) second 'handler = exec' 'exec { command = { "/no/such/program" } }' 'address = "127.0.0.1"' 'port = 0' ;;
+	14) second 'handler = echo' 'address = "127.0.0.1"' 'port = 0' 'run { directory = "/no/such/directory" }' ;;
+	15) second 'handler = echo' 'address = "127.0.0.1"' 'port = 0' "run { directory = \"$CLOSED\" }" ;;
+	16) head -c 3000 /dev/zero >"$CONF.new" && mv "$CONF.new" "$CONF" ;;
+	17) rm "$CONF" ;;
+	18) rm -f "$CONF" && mkdir "$CONF" ;;
+	19) rm -f "$CONF" && mkfifo "$CONF" ;;
+	esac
+}
+
+rss_kib() {
+	sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$MASTER/status"
+}
+
+end_good() {
+	wait_for 5 "the new workers alone" children_are "$WORKERS"
+	OLD=$(workers_of "$MASTER")
+}
+
+# reload_bad KIND: nothing changes
+reload_bad() {
+	local lines
+	lines=$(log_count '')
+	bad_config "$1"
+	reload_daemon
+	tail -n "+$((lines + 1))" "$LOG" | grep -q 'event=reload_refused' || { echo "kind $1 was not refused"; return 1; }
+	wait_for 5 "the workers alone, kind $1" children_are "$WORKERS"
+	[ "$(workers_of "$MASTER")" = "$OLD" ] || { echo "kind $1: other workers"; return 1; }
+	wait_for 5 "as many descriptors as before, kind $1" fds_are "$FDS"
+	[ ! -d "$CONF" ] || rmdir "$CONF"
+}
+
+@test "1000 reloads, good and twenty kinds of bad by turns" {
+	local i n rss
+	need_root
+	n=$(scaled 500 40)
+	TAKEN=$(free_port)
+	CLOSED=$BATS_TEST_TMPDIR/closed
+	mkdir -m 700 "$CLOSED"
+	beside "$BATS_TEST_TMPDIR/taken" socat "TCP-LISTEN:$TAKEN,bind=127.0.0.1" -
+	wait_for 5 "a port that is taken" queue_is "$TAKEN" 0
+	good_config
+	start_logging
+	end_good
+	FDS=$(fds_of_master)
+	for ((i = 1; i <= n; i++)); do
+		reload_bad $((i % 20))
+		good_config
+		reload_daemon
+		end_good
+		fds_are "$FDS" || wait_for 5 "as many descriptors as before" fds_are "$FDS"
+		say_at "$i" "$n" "two reloads"
+		# when each kind was there
+		[ "$i" -ne 20 ] || rss=$(rss_kib)
+		((i % 50)) || { daemon_log_is_clean && grep 'event=listening' "$LOG" >"$LOG.kept"; cat "$LOG.kept" >"$LOG"; }
+	done
+	say "$((2 * n)) reloads, RSS $rss KiB then, $(rss_kib) KiB now"
+	[ $(($(rss_kib) - rss)) -le 256 ]
+	[ $(($(rss_kib) - rss)) -ge -256 ]
+	answers "$(port_of a)"
+	stop_daemon
+	[ "$DAEMON_STATUS" -eq 0 ]
+}
