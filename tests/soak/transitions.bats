@@ -43,8 +43,9 @@ end_round() {
 	[ "$us" -lt "$SLOWEST" ] || SLOWEST=$us
 }
 
+# quiet_run N: nothing happens meanwhile
 quiet_run() {
-	under_load "$(scaled 10000 1000)" 0
+	under_load "$1" 0
 	QUIET=$SLOWEST
 }
 
@@ -68,7 +69,7 @@ ends_clean() {
 	three_families
 	start_daemon
 	FDS=$(fds_of_master)
-	quiet_run
+	quiet_run "$(scaled 50000)"
 	under_load "$(scaled 50000)" "$(scaled 100)" reload_daemon
 	compare
 	[ "$(log_count 'event=reload_done')" -eq "$(scaled 100)" ]
@@ -81,7 +82,7 @@ ends_clean() {
 	three_families
 	start_daemon
 	FDS=$(fds_of_master)
-	quiet_run
+	quiet_run "$(scaled 25000)"
 	under_load "$(scaled 25000)" "$(scaled 20)" upgrade_daemon
 	compare
 	[ "$(log_count 'event=upgrade_done')" -eq "$(scaled 20)" ]
@@ -93,7 +94,7 @@ ends_clean() {
 	three_families
 	start_manager
 	wait_for 5 "the store" stored_is 3
-	quiet_run
+	quiet_run "$(scaled 25000)"
 	under_load "$(scaled 25000)" "$(scaled 10)" restart
 	compare
 	run_has 'event=listener_adopted service=six from=store'
