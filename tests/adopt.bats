@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # adopt.bats - sockets that are handed in, and the store of the service manager that keeps them over restarts.
 # shellcheck disable=SC2030,SC2031  # a bats test is no subshell of another one
-# shellcheck disable=SC2154  # MASTER, LOG, ... are set by lib/daemon
+# shellcheck disable=SC2034,SC2154  # MASTER, LOG, ... are set by lib/daemon, STORE_MAX is read by lib/manager
 
 load lib/daemon
 load lib/manager

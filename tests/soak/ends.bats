@@ -17,7 +17,7 @@ setup() {
 teardown() {
 	daemon_teardown
 	# who was left by a master that was killed
-	kill -KILL $(ours) 2>/dev/null || :
+	ours | xargs -r kill -KILL 2>/dev/null || :
 }
 
 # both_config WORKERS [LINE...]: an echo service at a path, with these lines, and one at a port
