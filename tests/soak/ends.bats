@@ -15,9 +15,16 @@ setup() {
 }
 
 teardown() {
-	daemon_teardown
-	# who was left by a master that was killed
-	ours | xargs -r kill -KILL 2>/dev/null || :
+	local status=0 left
+	daemon_teardown || status=1
+	# of a master that was killed
+	mapfile -t left < <(ours)
+	if [ "${#left[@]}" -gt 0 ]; then
+		echo "left: ${left[*]}"
+		kill -KILL "${left[@]}" || :
+		status=1
+	fi
+	return "$status"
 }
 
 # both_config WORKERS [LINE...]: an echo service at a path, with these lines, and one at a port

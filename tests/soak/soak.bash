@@ -63,7 +63,7 @@ children_are() {
 # ours: the pids of all processes of the own binary, also of those that have no master any more
 ours() {
 	find /proc -maxdepth 2 -path '/proc/[0-9]*/exe' \( -lname "$PREFORKD" -o -lname "$PREFORKD (deleted)" \) \
-		-printf '%h\n' 2>/dev/null
+		-printf '%h\n' 2>/dev/null | cut -d/ -f3
 }
 
 nothing_of_ours() {
