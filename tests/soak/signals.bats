@@ -115,9 +115,9 @@ storm() {
 		storm 60 HUP USR1 USR2
 		settles "60 signals"
 	done
-	say "$(log_count 'event=reload_done') reloads, $(log_count 'event=upgrade_done') upgrades, $(log_count 'event=upgrade_refused') refused"
+	say "$(log_count 'event=reload_done') reloads, $(log_count 'event=upgrade_done') upgrades"
 	log_has 'event=upgrade_done'
-	log_lacks 'event=(reload_refused|worker_killed|upgrade_failed)'
+	log_lacks 'event=(reload_refused|worker_killed|upgrade_(refused|failed))'
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 	nothing_of_ours
@@ -144,36 +144,44 @@ storm() {
 	say "the longest end: $longest ms"
 }
 
-# second LINE...: a second service beside the good one
+# spoil EXPRESSION: the good one, changed by sed
+spoil() {
+	good_config
+	sed -i "$1" "$CONF"
+}
+
+# second LINE...: a second service, an echo, beside the good one
 second() {
 	good_config
-	printf 'service b {\n' >>"$CONF"
+	printf 'service b {\n\thandler = %s\n' "${HANDLER:-echo}" >>"$CONF"
 	printf '\t%s\n' "$@" '}' >>"$CONF"
 }
 
-# bad_config KIND: one of twenty
+# bad_config KIND: one of twenty; $WHY is in the line that says what is wrong
 bad_config() {
+	local at='address = "127.0.0.1"'
 	case $1 in
-	0) good_config 'hanlder = echo' ;;
-	1) good_config 'handler = ecko' ;;
-	2) good_config 'timeouts { idle = 5 }' ;;
-	3) good_config 'socket { backlog = 0 }' ;;
-	4) good_config 'workers { max = 1 }' ;;
-	5) good_config 'port = 65536' ;;
-	6) good_config 'address = "127.0.0.256"' ;;
-	7) good_config 'run { user = "no-such-user" }' ;;
-	8) good_config && sed -i '/^\t}$/d' "$CONF" ;;
-	9) second 'port = 0' ;;
-	10) good_config && sed 's/^log.*//; /^reload/d' "$CONF" >"$CONF.two" && cat "$CONF.two" >>"$CONF" ;;
-	11) second 'handler = echo' 'address = "127.0.0.1"' "port = $TAKEN" ;;
-	12) second 'handler = echo' 'family = unix' "path = \"$BATS_TEST_TMPDIR/missing/sock\"" ;;
-	13) second 'handler = exec' 'exec { command = { "/no/such/program" } }' 'address = "127.0.0.1"' 'port = 0' ;;
-	14) second 'handler = echo' 'address = "127.0.0.1"' 'port = 0' 'run { directory = "/no/such/directory" }' ;;
-	15) second 'handler = echo' 'address = "127.0.0.1"' 'port = 0' "run { directory = \"$CLOSED\" }" ;;
-	16) head -c 3000 /dev/zero >"$CONF.new" && mv "$CONF.new" "$CONF" ;;
-	17) rm "$CONF" ;;
-	18) rm -f "$CONF" && mkdir "$CONF" ;;
-	19) rm -f "$CONF" && mkfifo "$CONF" ;;
+	0) WHY='unknown key hanlder' && spoil 's/handler = /hanlder = /' ;;
+	1) WHY='ecko' && spoil 's/= echo/= ecko/' ;;
+	2) WHY='timeouts.drain' && spoil 's/2s/2/' ;;
+	3) WHY='socket.backlog: 0' && good_config 'socket { backlog = 0 }' ;;
+	4) WHY='workers' && spoil 's/min = 3/min = 3 max = 1/' ;;
+	5) WHY='port: 65536' && spoil 's/port = 0/port = 65536/' ;;
+	6) WHY='127.0.0.256' && spoil 's/127.0.0.1/127.0.0.256/' ;;
+	7) WHY='no user' && good_config 'run { user = "no-such-user" }' ;;
+	8) WHY='} is missing' && spoil '/^\t}$/d' ;;
+	9) WHY='drain: is written twice' && spoil 's/drain = 2s/& &/' ;;
+	10) WHY='service .*a.*: is written twice' && spoil '/^reload/d' && cat "$CONF" "$CONF" >"$CONF.new" &&
+		sed '1d' "$CONF.new" >"$CONF" ;;
+	11) WHY='Address already in use' && second "$at" "port = $TAKEN" ;;
+	12) WHY='No such file' && second 'family = unix' "path = \"$BATS_TEST_TMPDIR/missing/sock\"" ;;
+	13) WHY='/no/such/program' && HANDLER=exec second 'command = { "/no/such/program" }' "$at" 'port = 0' ;;
+	14) WHY='/no/such/directory' && second "$at" 'port = 0' 'run { directory = "/no/such/directory" }' ;;
+	15) WHY='Permission denied' && second "$at" 'port = 0' "run { directory = \"$CLOSED\" }" ;;
+	16) WHY='control character' && head -c 3000 /dev/zero >"$CONF.new" && mv "$CONF.new" "$CONF" ;;
+	17) WHY='cannot be read' && rm "$CONF" ;;
+	18) WHY='not a regular file' && rm -f "$CONF" && mkdir "$CONF" ;;
+	19) WHY='not a regular file' && rm -f "$CONF" && mkfifo "$CONF" ;;
 	esac
 }
 
@@ -192,7 +200,13 @@ reload_bad() {
 	lines=$(log_count '')
 	bad_config "$1"
 	reload_daemon
-	tail -n "+$((lines + 1))" "$LOG" | grep -q 'event=reload_refused' || { echo "kind $1 was not refused"; return 1; }
+	tail -n "+$((lines + 1))" "$LOG" >"$LOG.end"
+	if ! grep -q 'event=reload_refused' "$LOG.end" ||
+		! grep -Eq "level=error .*event=[a-z_]*_(error|failed) .*$WHY" "$LOG.end"; then
+		echo "kind $1 was not refused for: $WHY"
+		cat "$LOG.end"
+		return 1
+	fi
 	wait_for 5 "the workers alone, kind $1" children_are "$WORKERS"
 	[ "$(workers_of "$MASTER")" = "$OLD" ] || { echo "kind $1: other workers"; return 1; }
 	wait_for 5 "as many descriptors as before, kind $1" fds_are "$FDS"

@@ -50,7 +50,8 @@ quiet_run() {
 }
 
 compare() {
-	say "p99.9 without: $QUIET us, with: $SLOWEST us, $(awk -v a="$SLOWEST" -v b="$QUIET" 'BEGIN { printf "%.1f", a / b }') times"
+	# no limit: what else the machine does says more of it
+	say "p99.9 without: $QUIET us, with: $SLOWEST us, that is $((SLOWEST * 100 / QUIET)) %"
 }
 
 ends_clean() {
