@@ -175,7 +175,7 @@ bad_config() {
 		sed '1d' "$CONF.new" >"$CONF" ;;
 	11) WHY='Address already in use' && second "$at" "port = $TAKEN" ;;
 	12) WHY='No such file' && second 'family = unix' "path = \"$BATS_TEST_TMPDIR/missing/sock\"" ;;
-	13) WHY='/no/such/program' && HANDLER=exec second 'command = { "/no/such/program" }' "$at" 'port = 0' ;;
+	13) WHY='/no/such/program' && HANDLER='exec' second 'command = { "/no/such/program" }' "$at" 'port = 0' ;;
 	14) WHY='/no/such/directory' && second "$at" 'port = 0' 'run { directory = "/no/such/directory" }' ;;
 	15) WHY='Permission denied' && second "$at" 'port = 0' "run { directory = \"$CLOSED\" }" ;;
 	16) WHY='control character' && head -c 3000 /dev/zero >"$CONF.new" && mv "$CONF.new" "$CONF" ;;
