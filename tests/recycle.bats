@@ -98,9 +98,10 @@ wild() {
 @test "max_age: idle workers are replaced, busy ones finish what they have" {
 	local before
 	start_with "$(service a 'min = 2 max_age = 500ms')"
-	stream "$(port_of a)"
+	# before there are others who are busy
 	hold "$(port_of a)"
 	before=$(busy_worker a)
+	stream "$(port_of a)"
 	wait_for 10 "6 replaced" exits_are 6
 	[ -e "/proc/$before/fd" ]
 	serve_on 9
