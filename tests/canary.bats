@@ -99,7 +99,6 @@ ask_until_refused() {
 		[ "$(busy_worker a)" != "$canary" ] || break
 		release 8
 	done
-	[ "$(busy_worker a)" = "$canary" ]
 	kill -STOP "$canary"
 	reload_refused
 	log_has event=worker_stuck
