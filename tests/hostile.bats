@@ -162,6 +162,7 @@ crash_loop() {
 	need_root
 	mkdir -p "$DIR/dir"
 	{
+		echo "control { path = \"$DIR/control.sock\" }"
 		echo 'service good { handler = echo workers { min = 1 } timeouts { drain = 5s } }'
 		for one; do
 			echo "service ${one%=*} { handler = echo workers { min = 2 on_crash_loop = ${one#*=} }
@@ -197,6 +198,26 @@ crash_loop() {
 	serve_on 9
 	answers "$(port_of halt)"
 	[ "$(log_count event=crash_loop)" -eq 2 ]
+}
+
+# crash_loops N: so many were said
+crash_loops() {
+	[ "$(log_count event=crash_loop)" -eq "$1" ]
+}
+
+@test "a pool that was stopped is tried again when it is resumed or reloaded, and stops again" {
+	local again n=1
+	export RELOAD_KEY=
+	crash_loop halt=stop
+	for again in "resume halt" "reload --wait"; do
+		n_workers_is 0 halt
+		# shellcheck disable=SC2086  # words
+		"$PREFORKCTL" -s "$DIR/control.sock" $again
+		n=$((n + 1))
+		wait_for 20 "it stops again after $again" crash_loops $n
+	done
+	n_workers_is 0 halt
+	[ "$(log_count 'event=worker_exit service=halt .*reason=setup_failed')" -ge 12 ]
 }
 
 @test "on_crash_loop = exit: the end, with status 70" {

@@ -318,6 +318,7 @@ void generation_resize(struct generation *generation)
 static void take_kept(struct service_pool *pool)
 {
 	struct service_pool *from = pool->keeps, was = *from;
+
 	was.generation = pool->generation;
 	was.service = pool->service;
 	was.listener = pool->listener;

@@ -161,7 +161,7 @@ void pool_overdue(struct pool *pool, unsigned seat, long long now_ms);
 /* Other numbers than the config's. False where there is no room for so many. */
 bool pool_scale(struct pool *pool, unsigned min, unsigned max);
 
-/* No workers, until it is resumed; clients wait. */
+/* No workers, until it is resumed; clients wait. Then it is tried at once, as a new pool is. */
 void pool_pause(struct pool *pool, bool paused);
 
 /* No worker is tried before it is asked for: it failed too often. */

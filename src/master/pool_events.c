@@ -242,5 +242,10 @@ bool pool_scale(struct pool *pool, unsigned min, unsigned max)
 
 void pool_pause(struct pool *pool, bool paused)
 {
+	/* what failed before was mended meanwhile, or fails again: it is counted anew */
+	if (pool->paused && !paused) {
+		pool->failures = 0;
+		pool->not_before_ms = 0;
+	}
 	pool->paused = paused;
 }
