@@ -65,7 +65,8 @@ n_services_is() {
 	done
 }
 
-# as_installed: standard input, where the handler php and its script, and the programs unpacked for the tests, are those of here
+# as_installed: standard input, where the handler php and its script are those of here, and the programs those that were
+# unpacked for the tests
 as_installed() {
 	sed -E ${PHP_MODULE:+-e "s|^(.*handler *= )php\$|\1\"$PHP_MODULE\"|"} \
 		${PREFORKD_TFTPD:+-e "s|/usr/sbin/in.tftpd|$PREFORKD_TFTPD|"} \
