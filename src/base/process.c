@@ -1,15 +1,12 @@
 #include "base/process.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static struct {
@@ -17,28 +14,11 @@ static struct {
 	size_t size;
 } title;
 
-pid_t process_fork(int *pidfd_r)
+void process_signal(pid_t child, int signal)
 {
-	pid_t pid = fork();
-
-	if (pid <= 0)
-		return pid;
-	/* No race: nobody else reaps our child, so its number is not used again. */
-	*pidfd_r = pidfd_open(pid, 0);
-	if (*pidfd_r < 0) {
-		int saved = errno;
-
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-		errno = saved;
-		return -1;
-	}
-	return pid;
-}
-
-void process_signal(int pidfd, int signal)
-{
-	(void)pidfd_send_signal(pidfd, signal, NULL, 0);
+	/* 0 and less are groups */
+	if (child > 0)
+		(void)kill(child, signal);
 }
 
 static FILE *kept; /* the list of our children, for who will not see /proc any more */

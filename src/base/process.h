@@ -1,9 +1,7 @@
 /*
- * process.h - fork with a handle: the only fork() of preforkd.
+ * process.h - what concerns a whole process: its children, signals, title.
  *
- * A child is known by its pidfd, so that a signal can never reach a stranger
- * who got the number again. Used by the master (workers, the config reader)
- * and by the command line (-D).
+ * Used by the master, by workers, and by the command line.
  */
 #ifndef PREFORKD_BASE_PROCESS_H
 #define PREFORKD_BASE_PROCESS_H
@@ -12,14 +10,10 @@
 #include <sys/types.h>
 
 /*
- * Fork. Returns the pid in the parent, with the child's pidfd (close-on-exec,
- * the caller's to close) in *pidfd_r; 0 in the child; -1 with errno when it
- * failed, and then there is no child.
+ * Send a signal to a child that is not reaped yet, so its number is its own. That it is
+ * gone already is no error; nothing happens if there is none (0).
  */
-pid_t process_fork(int *pidfd_r);
-
-/* Send a signal through a pidfd. A process that is gone already is no error. */
-void process_signal(int pidfd, int signal);
+void process_signal(pid_t child, int signal);
 
 /*
  * Call on_child for each child of the calling process. Their numbers are not used

@@ -26,8 +26,12 @@
 
 #define BOARD_NOTES 2048 /* bytes of the last lines that a handler logged */
 
+/* What a worker says of its start. Nobody but the code before the handler's has run by then. */
+enum slot_state { SLOT_STARTS, SLOT_READY, SLOT_BECOMES /* a program, now */ };
+
 /* Written by the worker only, each field by one plain store. */
 struct slot {
+	_Atomic uint32_t state; /* enum slot_state */
 	_Atomic uint64_t accepted, served, failed, refused;
 	_Atomic uint64_t bytes_in, bytes_out;
 	_Atomic uint64_t programs_ms, programs_cpu_ms; /* of the handler exec */

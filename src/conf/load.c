@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -128,7 +129,7 @@ int conf_load_start(const char *path, bool here, struct conf_load *load_r)
 	load_r->memfd = memfd_create("preforkd-conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (load_r->memfd < 0)
 		return -1;
-	load_r->pid = process_fork(&load_r->pidfd);
+	load_r->pid = fork();
 	if (load_r->pid == 0)
 		child_main(path, here, load_r->memfd);
 	if (load_r->pid > 0)
@@ -225,7 +226,7 @@ static char *explain_death(const struct conf_load *load, const siginfo_t *info)
 void conf_load_kill(struct conf_load *load)
 {
 	load->out_of_time = true;
-	process_signal(load->pidfd, SIGKILL);
+	process_signal(load->pid, SIGKILL);
 }
 
 struct conf_result conf_load_end(struct conf_load *load)
@@ -235,7 +236,7 @@ struct conf_result conf_load_end(struct conf_load *load)
 	siginfo_t info = { 0 };
 	bool exited;
 
-	while (waitid(P_PIDFD, (id_t)load->pidfd, &info, WEXITED) < 0 && errno == EINTR)
+	while (waitid(P_PID, (id_t)load->pid, &info, WEXITED) < 0 && errno == EINTR)
 		;
 	/* with a note left it was not we who called exit(3) */
 	read_note(load, note);
@@ -249,7 +250,6 @@ struct conf_result conf_load_end(struct conf_load *load)
 	if (result.conf == NULL && result.errors == NULL)
 		result.errors = explain_death(load, &info);
 	fd_close(&load->memfd);
-	fd_close(&load->pidfd);
 	return result;
 }
 
@@ -266,12 +266,13 @@ struct conf_result conf_load(const char *path, bool here)
 				strerror(errno));
 		return failed;
 	}
-	gone = (struct pollfd){ .fd = load.pidfd, .events = POLLIN };
+	gone = (struct pollfd){ .fd = pidfd_open(load.pid, 0), .events = POLLIN };
 	do {
 		left = deadline - clock_now_ms();
 	} while (left > 0 && poll(&gone, 1, (int)left) < 0 && errno == EINTR);
 	if ((gone.revents & POLLIN) == 0)
 		conf_load_kill(&load);
+	fd_close(&gone.fd);
 	return conf_load_end(&load);
 }
 

@@ -6,7 +6,7 @@
  * checks and resolves, within limits of time and memory, and leaves a compiled
  * conf, or the list of errors, in a memfd.
  *
- *	conf_load_start() -> the pidfd becomes readable -> conf_load_end()
+ *	conf_load_start() -> the child ends -> conf_load_end()
  *	                  -> CONF_LOAD_MS pass -> conf_load_kill() -> the same
  *
  * The master waits in its event loop; the command line uses conf_load().
@@ -24,7 +24,6 @@ struct conf;
 /* A config that is being read. */
 struct conf_load {
 	pid_t pid;
-	int pidfd;
 	int memfd;
 	bool out_of_time;
 };

@@ -108,7 +108,8 @@ static void put_pool(const struct service_pool *pool, FILE *out)
 		.spec = pool->service->spec,
 		.listener = number_of(generation->master, pool->listener),
 		.board_fd = board_fd(pool->board),
-		.bell_fd = pool->bell.fd,
+		.bell_fd = pool->bell_fd,
+		.ready_fd = pool->ready_fd,
 		.drain_from = pool->drain_from,
 		.n_workers = pool->policy.n_seats - pool->policy.count[SEAT_EMPTY],
 		.policy = pool->policy,
@@ -174,15 +175,8 @@ static int keep_fd(int fd, bool keep)
 
 static int keep_pool(const struct service_pool *pool, bool keep)
 {
-	int r = keep_fd(board_fd(pool->board), keep) | keep_fd(pool->bell.fd, keep);
-
-	for (unsigned i = 0; i < pool->policy.n_seats; i++) {
-		const struct worker *worker = &pool->workers[i];
-
-		if (worker->pid != 0)
-			r |= keep_fd(worker->exit.fd, keep) | keep_fd(worker->ready.fd, keep);
-	}
-	return r;
+	return keep_fd(board_fd(pool->board), keep) | keep_fd(pool->bell_fd, keep) |
+	       keep_fd(pool->ready_fd, keep);
 }
 
 static int keep_generation(const struct generation *generation, bool keep)

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/process.h"
 
 _Noreturn static void wait_for_child(pid_t pid, int fd)
 {
@@ -30,12 +29,12 @@ _Noreturn static void wait_for_child(pid_t pid, int fd)
 
 int daemon_start(void)
 {
-	int ready[2], pidfd;
+	int ready[2];
 	pid_t pid;
 
 	if (pipe2(ready, O_CLOEXEC) < 0)
 		return -1;
-	pid = process_fork(&pidfd);
+	pid = fork();
 	if (pid > 0) {
 		close(ready[1]);
 		wait_for_child(pid, ready[0]);

@@ -103,7 +103,7 @@ static int build_pool(struct generation *generation, struct service_pool *pool,
 {
 	pool->generation = generation;
 	pool->service = service;
-	pool->arrival.fd = pool->bell.fd = -1;
+	pool->bell_fd = pool->ready_fd = -1;
 	pool->bind_since_ms = clock_now_ms();
 	/* who leaves a pool that serves leaves the queue to the others */
 	pool->drain_from = UINT_MAX;
@@ -323,9 +323,9 @@ static void take_kept(struct service_pool *pool)
 	was.service = pool->service;
 	was.listener = pool->listener;
 	*pool = was;
-	look_move(from, pool);
+	look_move(pool);
 	*from = (struct service_pool){ .generation = from->generation, .service = from->service };
-	from->arrival.fd = from->bell.fd = -1;
+	from->bell_fd = from->ready_fd = -1;
 	resize(pool);
 	for (unsigned i = 0; i < pool->policy.n_seats; i++)
 		pool->workers[i].pool = pool;

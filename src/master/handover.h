@@ -62,7 +62,7 @@ struct handover_pool {
 	enum conf_handler kind;
 	struct listener_spec spec;
 	unsigned listener; /* from 1, in the order above; 0: none */
-	int board_fd, bell_fd;
+	int board_fd, bell_fd, ready_fd;
 	unsigned drain_from;
 	unsigned n_workers; /* that follow */
 	struct pool policy;

@@ -133,8 +133,8 @@ static bool read_pool(struct service_pool *pool, const struct handover_pool *rec
 	const struct pool *policy = &record->policy;
 
 	pool->listener = listener_of(pool->generation->master, record->listener);
-	pool->arrival.fd = -1;
-	pool->bell.fd = record->bell_fd;
+	pool->bell_fd = record->bell_fd;
+	pool->ready_fd = record->ready_fd;
 	pool->drain_from = record->drain_from;
 	pool->look = true;
 	pool->policy = *policy;
@@ -226,29 +226,13 @@ int inherit_all(struct master *master, struct handover_cursor *cursor,
 	return -1;
 }
 
-static int attach_worker(struct master *master, struct worker *worker)
-{
-	if (worker->ready.fd >= 0 &&
-	    watch_add(master, &worker->ready, worker->ready.fd, reap_ready, worker) < 0)
-		return -1;
-	return watch_add(master, &worker->exit, worker->exit.fd, reap_worker, worker);
-}
-
-static int attach_pool(struct master *master, struct service_pool *pool)
-{
-	if (board_map(pool->board) < 0 || (pool->bell.fd >= 0 && look_inherit(pool) < 0))
-		return -1;
-	for (unsigned i = 0; i < pool->policy.n_seats; i++) {
-		if (pool->workers[i].pid != 0 && attach_worker(master, &pool->workers[i]) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int attach_generation(struct master *master, struct generation *generation)
+/* A pool that does not serve any more has no bell. */
+static int attach_generation(struct generation *generation)
 {
 	for (unsigned i = 0; i < generation->n_pools; i++) {
-		if (attach_pool(master, &generation->pools[i]) < 0)
+		struct service_pool *pool = &generation->pools[i];
+
+		if (board_map(pool->board) < 0 || (pool->bell_fd >= 0 && look_inherit(pool) < 0))
 			return -1;
 	}
 	return 0;
@@ -256,10 +240,10 @@ static int attach_generation(struct master *master, struct generation *generatio
 
 int inherit_attach(struct master *master)
 {
-	if (bequeath_keep(master, false) < 0 || attach_generation(master, master->current) < 0)
+	if (bequeath_keep(master, false) < 0 || attach_generation(master->current) < 0)
 		return -1;
 	for (struct generation *g = master->retired; g != NULL; g = g->next) {
-		if (attach_generation(master, g) < 0)
+		if (attach_generation(g) < 0)
 			return -1;
 	}
 	return master->messages_fd >= 0 ? persist_inherit(master) : 0;

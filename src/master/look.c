@@ -1,5 +1,7 @@
 #include "master/look.h"
 
+#include <errno.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -8,6 +10,7 @@
 #include "base/log.h"
 #include "board/bell.h"
 #include "master/overdue.h"
+#include "master/persist.h"
 #include "master/state.h"
 
 #define QUIET_MS 1000 /* after a call that was about nothing new */
@@ -17,71 +20,112 @@
 #define FULL_FIRST_MS 1000 /* a pool that is full for so long is worth a line, */
 #define FULL_AGAIN_MS 60000
 
-static void on_bell(void *owner)
+static int on_bell(sd_event_source *source, int fd, uint32_t events, void *data)
 {
-	struct service_pool *pool = owner;
+	struct service_pool *pool = data;
 	long long now_ms = clock_now_ms();
 	uint64_t calls;
 
-	if (read(pool->bell.fd, &calls, sizeof(calls)) < 0)
-		return;
+	(void)events;
+	if (read(fd, &calls, sizeof(calls)) < 0)
+		return 0;
 	if (now_ms - pool->calls_ms >= CALLS_MS) {
 		pool->calls_ms = now_ms;
 		pool->calls = 0;
 	}
-	if (++pool->calls > CALLS_MAX)
+	if (++pool->calls > CALLS_MAX) {
 		pool->deaf_ms = now_ms + CALLS_MS;
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	}
 	pool->look = pool->called = true;
+	return 0;
 }
 
-static void on_arrival(void *owner)
+static int on_arrival(sd_event_source *source, int fd, uint32_t events, void *data)
 {
-	struct service_pool *pool = owner;
+	struct service_pool *pool = data;
 
-	watch_forget(pool->generation->master, &pool->arrival);
+	(void)source;
+	(void)fd;
+	(void)events;
+	pool->arrival = sd_event_source_disable_unref(pool->arrival);
+	pool->look = true;
+	return 0;
+}
+
+void look_ready(struct worker *worker)
+{
+	struct service_pool *pool = worker->pool;
+	uint32_t state = atomic_load(&board_slot(pool->board, worker->seat)->state);
+
+	if (pool->policy.seats[worker->seat].phase != SEAT_STARTING)
+		return;
+	if (pool->service->kind != CONF_PERSISTENT && state == SLOT_READY)
+		pool_ready(&pool->policy, worker->seat, clock_now_ms());
+	else if (pool->service->kind == CONF_PERSISTENT && state == SLOT_BECOMES && !worker->began)
+		persist_began(worker);
 	pool->look = true;
 }
 
-int look_setup(struct service_pool *pool)
+static int on_ready(sd_event_source *source, int fd, uint32_t events, void *data)
 {
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct service_pool *pool = data;
+	uint64_t calls;
 
-	atomic_store(&board_bell(pool->board)->ring_at, BELL_NEVER);
-	if (fd < 0)
-		return -1;
-	if (watch_add_once(pool->generation->master, &pool->bell, fd, on_bell, pool) == 0)
+	(void)source;
+	(void)events;
+	if (read(fd, &calls, sizeof(calls)) < 0)
 		return 0;
-	close(fd);
-	return -1;
+	for (unsigned i = 0; i < pool->policy.n_seats; i++) {
+		if (pool->policy.seats[i].phase == SEAT_STARTING)
+			look_ready(&pool->workers[i]);
+	}
+	return 0;
+}
+
+/* Negative, with errno, if it cannot be heard. */
+static int listen_to(struct service_pool *pool, int fd, sd_event_io_handler_t on_event,
+		     sd_event_source **source_r)
+{
+	int r = sd_event_add_io(pool->generation->master->event, source_r, fd, EPOLLIN, on_event,
+				pool);
+
+	if (r < 0)
+		errno = -r;
+	return r;
 }
 
 int look_inherit(struct service_pool *pool)
 {
-	return watch_add_once(pool->generation->master, &pool->bell, pool->bell.fd, on_bell, pool);
+	if (listen_to(pool, pool->bell_fd, on_bell, &pool->bell) < 0 ||
+	    listen_to(pool, pool->ready_fd, on_ready, &pool->ready) < 0)
+		return -1;
+	return 0;
+}
+
+int look_setup(struct service_pool *pool)
+{
+	atomic_store(&board_bell(pool->board)->ring_at, BELL_NEVER);
+	pool->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pool->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return pool->bell_fd < 0 || pool->ready_fd < 0 ? -1 : look_inherit(pool);
 }
 
 void look_end(struct service_pool *pool)
 {
-	if (pool->arrival.fd >= 0)
-		watch_forget(pool->generation->master, &pool->arrival);
-	if (pool->bell.fd >= 0)
-		watch_remove(pool->generation->master, &pool->bell);
+	/* before their descriptors are closed */
+	pool->arrival = sd_event_source_disable_unref(pool->arrival);
+	pool->bell = sd_event_source_disable_unref(pool->bell);
+	pool->ready = sd_event_source_disable_unref(pool->ready);
+	fd_close(&pool->bell_fd);
+	fd_close(&pool->ready_fd);
 }
 
-void look_move(struct service_pool *from, struct service_pool *to)
+void look_move(struct service_pool *pool)
 {
-	struct master *master = from->generation->master;
-	int fd = from->bell.fd;
-
-	if (from->arrival.fd >= 0)
-		watch_forget(master, &from->arrival);
-	to->arrival.fd = to->bell.fd = -1;
-	if (fd < 0)
-		return;
-	watch_forget(master, &from->bell);
-	/* without memory nobody is heard; what it takes to serve is still there */
-	if (watch_add_once(master, &to->bell, fd, on_bell, to) < 0)
-		close(fd);
+	pool->arrival = sd_event_source_disable_unref(pool->arrival);
+	sd_event_source_set_userdata(pool->bell, pool);
+	sd_event_source_set_userdata(pool->ready, pool);
 }
 
 /* Where a worker's time as such is over: between two conns it is replaced. */
@@ -259,7 +303,7 @@ static void set_bell(struct service_pool *pool, long long now_ms)
 	if (now_ms < pool->deaf_ms)
 		clock_earlier(&pool->look_ms, pool->deaf_ms);
 	else
-		watch_again(pool->generation->master, &pool->bell);
+		sd_event_source_set_enabled(pool->bell, SD_EVENT_ON);
 	if (!may_grow(pool) && limit == BELL_NEVER && pool->busy > 0)
 		clock_earlier(&pool->look_ms, now_ms + QUIET_MS);
 	atomic_store(&bell->ring_at, limit);
@@ -271,17 +315,16 @@ static void set_bell(struct service_pool *pool, long long now_ms)
 /* Where no worker waits for clients the master does; it does not take them. */
 static void watch_arrivals(struct service_pool *pool)
 {
-	struct master *master = pool->generation->master;
 	const struct pool *policy = &pool->policy;
-	bool wanted = pool->generation == master->current && may_grow(pool) &&
+	bool wanted = pool->generation == pool->generation->master->current && may_grow(pool) &&
 		      policy->waiting == 0 && policy->count[SEAT_STARTING] == 0 &&
 		      pool->busy == policy->count[SEAT_READY];
 
-	if (wanted && pool->arrival.fd < 0)
-		(void)watch_add_once(master, &pool->arrival,
-				     listener_fd(&pool->listener->listener, 0), on_arrival, pool);
-	else if (!wanted && pool->arrival.fd >= 0)
-		watch_forget(master, &pool->arrival);
+	if (wanted && pool->arrival == NULL)
+		(void)listen_to(pool, listener_fd(&pool->listener->listener, 0), on_arrival,
+				&pool->arrival);
+	else if (!wanted)
+		pool->arrival = sd_event_source_disable_unref(pool->arrival);
 }
 
 long long look_listen(struct service_pool *pool, long long now_ms)

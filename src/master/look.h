@@ -15,18 +15,22 @@
 #define PREFORKD_MASTER_LOOK_H
 
 struct service_pool;
+struct worker;
 
-/* Make the bell of a new pool. Returns 0, or -1 with errno. */
+/* Make what the workers of a new pool call by. Returns 0, or -1 with errno. */
 int look_setup(struct service_pool *pool);
 
-/* The bell of a pool that was handed over is heard again. Returns as look_setup(). */
+/* Those of a pool that was handed over are heard again. Returns as look_setup(). */
 int look_inherit(struct service_pool *pool);
+
+/* A worker that starts may have said how far it is; also asked when it has ended. */
+void look_ready(struct worker *worker);
 
 /* A pool that does not serve any more: nothing wakes the master for it but its workers' ends. */
 void look_end(struct service_pool *pool);
 
-/* The workers of one pool go on as those of another one, and ring there. */
-void look_move(struct service_pool *from, struct service_pool *to);
+/* This pool was copied from another one: its workers are heard here. */
+void look_move(struct service_pool *pool);
 
 /* Look, if there is a reason to; before the policy is asked. */
 void look_at_pool(struct service_pool *pool, long long now_ms);

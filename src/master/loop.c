@@ -15,7 +15,7 @@
 #include "master/state.h"
 #include "master/stop.h"
 
-static const int signals[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 };
+static const int signals[] = { SIGCHLD, SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 };
 
 #define N_SIGNALS (sizeof(signals) / sizeof(*signals))
 
@@ -25,9 +25,13 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	struct master *master = data;
 
 	(void)source;
-	log_debug("signal", KV("signal", sigabbrev_np((int)info->ssi_signo)),
-		  KV("from_pid", info->ssi_pid));
+	if (info->ssi_signo != SIGCHLD)
+		log_debug("signal", KV("signal", sigabbrev_np((int)info->ssi_signo)),
+			  KV("from_pid", info->ssi_pid));
 	switch (info->ssi_signo) {
+	case SIGCHLD:
+		master->reap_wanted = true;
+		break;
 	case SIGHUP:
 		master->reload_wanted = true;
 		break;
@@ -91,7 +95,6 @@ static int add_signals(struct master *master)
 	int r = 0;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		sigaddset(&set, signals[i]);
 	/* who started us may have blocked or ignored anything */
@@ -109,13 +112,13 @@ int loop_setup(struct master *master)
 	sd_event_source *post;
 	int r = sd_event_new(&master->event);
 
+	/* of who ended before, nobody may have told us */
+	master->reap_wanted = true;
 	if (r >= 0)
 		r = add_signals(master);
 	if (r >= 0)
 		r = sd_event_add_time(master->event, &master->timer, CLOCK_MONOTONIC, 0, 1000,
 				      on_timer, master);
-	if (r >= 0)
-		r = watch_setup(master);
 	if (r >= 0)
 		r = sd_event_add_post(master->event, &post, on_round, master);
 	/* after all events of a round */

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "master/children.h"
 #include "master/state.h"
 #include "net/address.h"
 
@@ -25,34 +26,12 @@ static const char *name_of(const struct service_pool *pool)
 	return conf_string(pool->generation->conf, pool->service->name);
 }
 
-static struct worker *find_in(struct generation *generation, pid_t pid)
+/* NULL: none of ours, or of another pid namespace, or a worker that has no business here. */
+static struct worker *find_program(const struct master *master, pid_t pid)
 {
-	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++) {
-		struct service_pool *pool = &generation->pools[i];
+	struct worker *worker = children_worker(master, pid);
 
-		for (unsigned seat = 0;
-		     pool->service->kind == CONF_PERSISTENT && seat < pool->policy.n_seats;
-		     seat++) {
-			if (pool->workers[seat].pid == pid)
-				return &pool->workers[seat];
-		}
-	}
-	return NULL;
-}
-
-static struct worker *find_worker(struct master *master, pid_t pid)
-{
-	/* 0: somebody of another pid namespace; also the pid of an empty seat */
-	struct worker *worker = NULL;
-
-	if (pid == 0)
-		return NULL;
-	worker = find_in(master->current, pid);
-	if (worker == NULL)
-		worker = find_in(master->starting, pid);
-	for (struct generation *g = master->retired; worker == NULL && g != NULL; g = g->next)
-		worker = find_in(g, pid);
-	return worker;
+	return worker != NULL && worker->pool->service->kind == CONF_PERSISTENT ? worker : NULL;
 }
 
 static void set_ready(struct worker *worker, long long now_ms)
@@ -112,7 +91,7 @@ static bool take_message(struct master *master)
 		*cut = '\0';
 	if (cmsg != NULL && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_CREDENTIALS) {
 		memcpy(&sender, CMSG_DATA(cmsg), sizeof(sender));
-		worker = find_worker(master, sender.pid);
+		worker = find_program(master, sender.pid);
 	}
 	while (worker != NULL && (line = text_next_line(&rest)) != NULL)
 		obey(worker, line);
@@ -172,6 +151,7 @@ void persist_began(struct worker *worker)
 {
 	long long now_ms = clock_now_ms(), ready_ms = worker->pool->service->ready_ms;
 
+	worker->began = true;
 	worker->start_by_ms = now_ms + START_MS;
 	if (ready_ms == 0)
 		set_ready(worker, now_ms);
@@ -185,7 +165,7 @@ static void end_silent(struct worker *worker, const char *reason)
 		    KV("worker", worker->seat + 1), KV("worker_pid", worker->pid),
 		    KV("reason", reason), KV("serving", "-"));
 	worker->watchdog_at_ms = worker->start_by_ms = worker->ready_at_ms = 0;
-	process_signal(worker->exit.fd, SIGKILL);
+	process_signal(worker->pid, SIGKILL);
 }
 
 static void check_worker(struct worker *worker, long long now_ms)

@@ -13,34 +13,12 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "master/account.h"
+#include "master/look.h"
 #include "master/persist.h"
 #include "master/postmortem.h"
 #include "master/state.h"
 #include "net/address.h"
 #include "worker/worker.h"
-
-void reap_ready(void *owner)
-{
-	struct worker *worker = owner;
-	char byte;
-	ssize_t n;
-
-	if (worker->ready.fd < 0)
-		return;
-	worker->pool->look = true;
-	while ((n = read(worker->ready.fd, &byte, 1)) == 1) {
-		if (byte == WORKER_READY[0])
-			pool_ready(&worker->pool->policy, worker->seat, clock_now_ms());
-		worker->begins = byte == WORKER_BECOMES[0];
-	}
-	/* the other end is still open: more is to come */
-	if (n < 0 && worker->begins)
-		return;
-	if (worker->begins)
-		persist_began(worker);
-	worker->begins = false;
-	watch_remove(worker->pool->generation->master, &worker->ready);
-}
 
 static const char *service_name(const struct worker *worker)
 {
@@ -197,25 +175,22 @@ static void free_seat(struct worker *worker, const struct counts *counts, int st
 
 	pool_exited(&pool->policy, worker->seat, how, clock_now_ms());
 	pool->look = true;
-	watch_remove(pool->generation->master, &worker->exit);
 	worker->pid = 0;
 }
 
-void reap_worker(void *owner)
+void reap_worker(struct worker *worker)
 {
-	struct worker *worker = owner;
 	const struct service_pool *pool = worker->pool;
 	struct master *master = pool->generation->master;
 	struct postmortem record;
 	struct rusage usage = { 0 };
 	int status = 0;
 
-	/* the number is its own until it is reaped, which nobody else does */
 	if (wait4(worker->pid, &status, WNOHANG, &usage) == 0)
 		return;
 	if (pool->service->kind == CONF_PERSISTENT)
 		persist_listen(master);
-	reap_ready(worker); /* its READY may be behind its end in the queue of events */
+	look_ready(worker); /* its READY may be behind its end in the queue of events */
 	record = examine(worker, status, &usage);
 	report(worker, &record, status);
 	account_add(master, record.service, &record.counts);

@@ -8,6 +8,7 @@
 #include "base/process.h"
 #include "master/account.h"
 #include "master/canary.h"
+#include "master/children.h"
 #include "master/control.h"
 #include "master/generation.h"
 #include "master/listeners.h"
@@ -46,7 +47,7 @@ static void stop_worker(struct service_pool *pool, unsigned seat, long long now_
 
 	/* ours may miss one, and take many for one; other programs take the second one badly */
 	if (!program || !worker->told)
-		process_signal(worker->exit.fd,
+		process_signal(worker->pid,
 			       !program && seat >= pool->drain_from ? SIGUSR1 : SIGTERM);
 	worker->told = true;
 	pool_stop_sent(&pool->policy, seat, now_ms);
@@ -73,7 +74,7 @@ static void kill_worker(struct service_pool *pool, unsigned seat, long long now_
 		LOG_FIELDS(KV("service", conf_string(pool->generation->conf, pool->service->name)),
 			   KV("worker", seat + 1), KV("worker_pid", pool->workers[seat].pid),
 			   KV("reason", why), KV("serving", serving)));
-	process_signal(pool->workers[seat].exit.fd, SIGKILL);
+	process_signal(pool->workers[seat].pid, SIGKILL);
 	pool_kill_sent(&pool->policy, seat, now_ms);
 }
 
@@ -321,8 +322,7 @@ static void obey_signals(struct master *master)
 		return;
 	}
 	/* one at a time; a HUP during a reload starts another one after it */
-	if (master->reloading || master->planning || master->starting != NULL ||
-	    master->load_exit != NULL)
+	if (master->reloading || master->planning || master->starting != NULL || master->loading)
 		return;
 	if (master->reload_wanted) {
 		master->reload_wanted = false;
@@ -343,6 +343,8 @@ void reconcile(struct master *master)
 {
 	struct round round = { .now_ms = clock_now_ms() };
 
+	if (master->reap_wanted && (master->reap_wanted = children_reap(master)))
+		wake_at(&round, round.now_ms);
 	check_programs(master->current, &round);
 	check_programs(master->starting, &round);
 	bind_starting(master, &round);

@@ -157,12 +157,11 @@ static void build(struct master *master, const struct conf *conf)
 	}
 }
 
-static void on_loaded(struct master *master)
+void reload_loaded(struct master *master)
 {
 	struct conf_result result;
 
-	/* before its descriptor is closed */
-	master->load_exit = sd_event_source_disable_unref(master->load_exit);
+	master->loading = false;
 	master->load_timer = sd_event_source_disable_unref(master->load_timer);
 	result = conf_load_end(&master->load);
 	if (master->planning) {
@@ -178,15 +177,6 @@ static void on_loaded(struct master *master)
 	if (result.conf != NULL)
 		conf_unref(result.conf);
 	free(result.errors);
-}
-
-static int on_load_exit(sd_event_source *source, int fd, uint32_t events, void *data)
-{
-	(void)source;
-	(void)fd;
-	(void)events;
-	on_loaded(data);
-	return 0;
 }
 
 /* A process that hangs in the kernel does not even die at once: it is reaped when it does. */
@@ -214,16 +204,12 @@ static int load(struct master *master)
 
 	if (conf_load_start(master->config_path, true, &master->load) < 0)
 		return -1;
-	/* the pidfd as plain fd: conf_load_end() reaps */
-	r = sd_event_add_io(master->event, &master->load_exit, master->load.pidfd, EPOLLIN,
-			    on_load_exit, master);
-	if (r >= 0)
-		r = sd_event_add_time_relative(master->event, &master->load_timer, CLOCK_MONOTONIC,
-					       CONF_LOAD_MS * 1000ULL, 1000, on_load_timeout,
-					       master);
+	master->loading = true;
+	r = sd_event_add_time_relative(master->event, &master->load_timer, CLOCK_MONOTONIC,
+				       CONF_LOAD_MS * 1000ULL, 1000, on_load_timeout, master);
 	if (r < 0) {
 		conf_load_kill(&master->load);
-		on_loaded(master);
+		reload_loaded(master);
 	}
 	return 0;
 }

@@ -13,14 +13,17 @@
 struct conf;
 struct master;
 
-/* Start reading; the rest happens in the event loop. */
 /* Read the config and say what a reload would do; see plan.h. */
 void reload_plan(struct master *master);
 
 /* Why a reload to this conf replaces the workers of all services; NULL: it does not. */
 const char *reload_replaces_all(const struct master *master, const struct conf *conf);
 
+/* Start reading; the rest happens in the event loop. */
 void reload_begin(struct master *master);
+
+/* The reading child has ended; it is reaped here. */
+void reload_loaded(struct master *master);
 
 /* The new generation was committed (why NULL), or the reload is refused because of why. */
 void reload_end(struct master *master, const char *why);

@@ -1,24 +1,17 @@
 #include "master/spawn.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "base/log.h"
-#include "base/process.h"
-#include "master/reap.h"
 #include "master/state.h"
 #include "worker/worker.h"
 
-_Noreturn static void become_worker(struct service_pool *pool, unsigned seat, pid_t master,
-				    int ready_fd)
+_Noreturn static void become_worker(struct service_pool *pool, unsigned seat, pid_t master)
 {
 	const struct worker_seat worker = {
 		.conf = pool->generation->conf,
@@ -26,12 +19,12 @@ _Noreturn static void become_worker(struct service_pool *pool, unsigned seat, pi
 		.board = pool->board,
 		.listener = listener_fd(&pool->listener->listener, seat),
 		.detach = pool->generation->master->daemon_fd >= 0,
-		.ready_fd = ready_fd,
+		.ready_fd = pool->ready_fd,
 		.master = master,
 		.index = seat,
 		.generation = pool->generation->id,
 		.notify_name = pool->generation->master->messages_name,
-		.bell_fd = pool->bell.fd,
+		.bell_fd = pool->bell_fd,
 		.conns_max = pool->workers[seat].conns_max,
 	};
 
@@ -46,36 +39,9 @@ static void log_failure(const struct service_pool *pool, unsigned seat, int erro
 		    KV("retry_ms", pool->policy.not_before_ms - clock_now_ms()));
 }
 
-/* Both or none. 0, or -1 with errno, and then the descriptors are still the caller's. */
-static int watch_worker(struct master *master, struct worker *worker, int pidfd, int ready_fd)
-{
-	if (watch_add(master, &worker->ready, ready_fd, reap_ready, worker) < 0)
-		return -1;
-	if (watch_add(master, &worker->exit, pidfd, reap_worker, worker) == 0)
-		return 0;
-	watch_forget(master, &worker->ready);
-	return -1;
-}
-
-/* A child that cannot be watched is none of ours. */
-static void abandon(pid_t pid, int *pidfd, int *ready_fd)
-{
-	int saved = errno;
-
-	if (pid > 0) {
-		process_signal(*pidfd, SIGKILL);
-		waitpid(pid, NULL, 0);
-	}
-	fd_close(pidfd);
-	fd_close(ready_fd);
-	errno = saved;
-}
-
 /* Returns the pid, or -1 with errno; then nothing is left of the attempt. */
 static pid_t fork_worker(struct service_pool *pool, unsigned seat)
 {
-	struct worker *worker = &pool->workers[seat];
-	int ready[2], pidfd = -1;
 	pid_t master = getpid(), pid;
 
 	if (pool->outdated) {
@@ -85,17 +51,11 @@ static pid_t fork_worker(struct service_pool *pool, unsigned seat)
 
 	if (pool->service->kind == CONF_PERSISTENT)
 		listener_revive(&pool->listener->listener, seat);
-	if (pipe2(ready, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -1;
 	board_clear(pool->board, seat);
-	pid = process_fork(&pidfd);
+	pid = fork();
 	if (pid == 0)
-		become_worker(pool, seat, master, ready[1]);
-	fd_close(&ready[1]);
-	if (pid > 0 && watch_worker(pool->generation->master, worker, pidfd, ready[0]) == 0)
-		return pid;
-	abandon(pid, &pidfd, &ready[0]);
-	return -1;
+		become_worker(pool, seat, master);
+	return pid;
 }
 
 /* A tenth more or less, so that those that began together do not end together. */
@@ -115,8 +75,6 @@ static struct worker new_worker(struct service_pool *pool, unsigned seat)
 		.pool = pool,
 		.seat = seat,
 		.generation = pool->generation->id,
-		.exit.fd = -1,
-		.ready.fd = -1,
 		.born_ms = now_ms,
 		.conns_max = (uint64_t)about(service->max_connections),
 		.expires_ms = service->max_age_ms > 0 ? now_ms + about(service->max_age_ms) : 0,

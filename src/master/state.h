@@ -18,7 +18,6 @@
 #include "conf/conf.h"
 #include "conf/load.h"
 #include "master/pool.h"
-#include "master/watch.h"
 #include "net/listener.h"
 
 /* A listener of the master, kept while a service of the current config has its address. */
@@ -34,8 +33,6 @@ struct worker {
 	struct service_pool *pool;
 	unsigned seat;
 	pid_t pid;
-	struct watch exit;   /* its pidfd */
-	struct watch ready;  /* the reading end of its ready pipe, until it is READY */
 	unsigned generation; /* that it was started in */
 	long long born_ms;
 	uint64_t conns_max;   /* then it is to be replaced; 0: never */
@@ -44,7 +41,7 @@ struct worker {
 	bool kill_wanted;     /* somebody asked for its end */
 	const char *told_why; /* for the line that it was killed; NULL: its time was over */
 	/* of a persistent program, 0 for not: */
-	bool begins;		  /* its ready pipe said so */
+	bool began;		  /* its slot said so */
 	bool stopping;		  /* it said so */
 	bool told;		  /* to leave: once is enough for somebody else's program */
 	long long ready_at_ms;	  /* when it counts as ready */
@@ -66,21 +63,22 @@ struct service_pool {
 	struct worker *workers;
 
 	/* of look.c */
-	struct watch bell;	/* the eventfd that its workers ring */
-	struct watch arrival;	/* the listener, while no worker waits for clients */
-	bool look, called;	/* something happened; a worker called */
-	bool looked;		/* the bell is to be set */
-	long long look_ms;	/* when to look again; 0: when something happens */
-	long long times_ms;	/* when a conn that is there may be overdue; 0: none */
-	long long sizes_ms;	/* when to look at the memory of the workers; 0: they rest */
-	long long quiet_ms;	/* workers do not call for being busy before */
-	long long deaf_ms;	/* nobody is heard before */
-	long long calls_ms;	/* start of the time in which */
-	unsigned calls;		/* so many called */
-	int64_t base;		/* what the bell counts when nobody is busy, or less */
-	uint64_t begun;		/* conns, at the last look */
-	unsigned busy;		/* READY with a conn */
-	unsigned guess;		/* how many wait, where the kernel does not tell */
+	int bell_fd, ready_fd; /* eventfds: its workers call by one, and say READY by the other */
+	sd_event_source *bell, *ready;
+	sd_event_source *arrival; /* of the listener, while no worker waits for clients */
+	bool look, called;	  /* something happened; a worker called */
+	bool looked;		  /* the bell is to be set */
+	long long look_ms;	  /* when to look again; 0: when something happens */
+	long long times_ms;	  /* when a conn that is there may be overdue; 0: none */
+	long long sizes_ms;	  /* when to look at the memory of the workers; 0: they rest */
+	long long quiet_ms;	  /* workers do not call for being busy before */
+	long long deaf_ms;	  /* nobody is heard before */
+	long long calls_ms;	  /* start of the time in which */
+	unsigned calls;		  /* so many called */
+	int64_t base;		  /* what the bell counts when nobody is busy, or less */
+	uint64_t begun;		  /* conns, at the last look */
+	unsigned busy;		  /* READY with a conn */
+	unsigned guess;		  /* how many wait, where the kernel does not tell */
 	long long full_ms;	/* since when all that may be are busy, and clients wait; 0: not */
 	long long full_said_ms; /* when the next line about it is due */
 	unsigned full_count;	/* how often that was so */
@@ -156,7 +154,6 @@ struct master {
 	int messages_fd;      /* what persistent programs say; see persist.h */
 	sd_event_source *messages;
 	char messages_name[128];
-	int watch_fd;		     /* of watch.c; the loop's */
 	struct generation *current;  /* NULL before the first is ready */
 	struct generation *starting; /* being started by start or reload */
 	struct generation *retired;  /* finishing what they have; newest first */
@@ -175,7 +172,7 @@ struct master {
 	long long oom_kills;		/* of which we know */
 
 	/* facts set by signals */
-	bool reload_wanted, reopen_wanted, respawn_wanted, upgrade_wanted;
+	bool reap_wanted, reload_wanted, reopen_wanted, respawn_wanted, upgrade_wanted;
 	enum master_stop stop_wanted;
 
 	/* a reload on its way */
@@ -186,7 +183,8 @@ struct master {
 	unsigned plans;		    /* that have ended */
 	struct plan plan;
 	struct conf_load load;
-	sd_event_source *load_exit, *load_timer;
+	bool loading;
+	sd_event_source *load_timer;
 
 	/* an upgrade on its way */
 	struct rehearsal *rehearsal; /* of upgrade.c; NULL: none */

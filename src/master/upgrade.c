@@ -34,11 +34,10 @@
 #define SAFE_FD 10		  /* above those that the rehearsal is given */
 
 struct rehearsal {
-	int pidfd;
 	int answer;	  /* a memfd: the config as the new binary has read it */
 	int output;	  /* a memfd: what it said */
 	struct stat file; /* the binary, to know it again */
-	sd_event_source *exit, *timer;
+	sd_event_source *timer;
 	bool late, passed, cancelled;
 };
 
@@ -75,10 +74,7 @@ static void release(struct master *master)
 
 	master->rehearsal = NULL;
 	master->rehearsal_pid = 0;
-	/* before its descriptor is closed */
-	sd_event_source_disable_unref(rehearsal->exit);
 	sd_event_source_disable_unref(rehearsal->timer);
-	fd_close(&rehearsal->pidfd);
 	fd_close(&rehearsal->answer);
 	fd_close(&rehearsal->output);
 	free(rehearsal);
@@ -141,23 +137,19 @@ static const char *judge(const struct rehearsal *rehearsal, const siginfo_t *inf
 	return why;
 }
 
-static int on_exit_of_rehearsal(sd_event_source *source, int fd, uint32_t events, void *data)
+void upgrade_rehearsed(struct master *master)
 {
-	struct master *master = data;
 	struct rehearsal *rehearsal = master->rehearsal;
 	siginfo_t info = { 0 };
 	const char *why;
 
-	(void)source;
-	(void)events;
-	while (waitid(P_PIDFD, (id_t)fd, &info, WEXITED) < 0 && errno == EINTR)
+	while (waitid(P_PID, (id_t)master->rehearsal_pid, &info, WEXITED) < 0 && errno == EINTR)
 		;
 	master->rehearsal_pid = 0;
 	/* what it started and left behind is ours now */
 	if (master->orphans_next_ms == 0)
 		master->orphans_next_ms = clock_now_ms();
 	why = judge(rehearsal, &info);
-	sd_event_source_set_enabled(rehearsal->exit, SD_EVENT_OFF);
 	sd_event_source_set_enabled(rehearsal->timer, SD_EVENT_OFF);
 	if (rehearsal->cancelled)
 		release(master);
@@ -165,7 +157,6 @@ static int on_exit_of_rehearsal(sd_event_source *source, int fd, uint32_t events
 		refuse(master, why);
 	else
 		rehearsal->passed = true;
-	return 0;
 }
 
 static int on_timeout(sd_event_source *source, uint64_t usec, void *data)
@@ -175,7 +166,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *data)
 	(void)source;
 	(void)usec;
 	master->rehearsal->late = true;
-	process_signal(master->rehearsal->pidfd, SIGKILL);
+	process_signal(master->rehearsal_pid, SIGKILL);
 	return 0;
 }
 
@@ -251,17 +242,14 @@ static int start(struct master *master)
 		fd_close(&state);
 		return -1;
 	}
-	master->rehearsal_pid = process_fork(&rehearsal->pidfd);
+	master->rehearsal_pid = fork();
 	if (master->rehearsal_pid == 0)
 		rehearse(master, state);
 	fd_close(&state);
 	if (master->rehearsal_pid < 0)
 		return -1;
-	r = sd_event_add_io(master->event, &rehearsal->exit, rehearsal->pidfd, EPOLLIN,
-			    on_exit_of_rehearsal, master);
-	if (r >= 0)
-		r = sd_event_add_time_relative(master->event, &rehearsal->timer, CLOCK_MONOTONIC,
-					       REHEARSAL_MS * 1000ULL, 1000, on_timeout, master);
+	r = sd_event_add_time_relative(master->event, &rehearsal->timer, CLOCK_MONOTONIC,
+				       REHEARSAL_MS * 1000ULL, 1000, on_timeout, master);
 	errno = -r;
 	return r < 0 ? -1 : 0;
 }
@@ -276,7 +264,7 @@ void upgrade_begin(struct master *master)
 		log_error("out_of_memory");
 		return;
 	}
-	master->rehearsal->pidfd = master->rehearsal->answer = master->rehearsal->output = -1;
+	master->rehearsal->answer = master->rehearsal->output = -1;
 	notify_reloading();
 	if (is_script(master->binary)) {
 		refuse(master, "it is a script");
@@ -286,7 +274,7 @@ void upgrade_begin(struct master *master)
 		return;
 	why = strerror(errno);
 	if (master->rehearsal_pid > 0) {
-		process_signal(master->rehearsal->pidfd, SIGKILL);
+		process_signal(master->rehearsal_pid, SIGKILL);
 		waitpid(master->rehearsal_pid, NULL, 0);
 	}
 	refuse(master, why);
@@ -335,7 +323,7 @@ void upgrade_cancel(struct master *master)
 		return;
 	rehearsal->cancelled = true;
 	if (master->rehearsal_pid > 0)
-		process_signal(rehearsal->pidfd, SIGKILL);
+		process_signal(master->rehearsal_pid, SIGKILL);
 	else
 		release(master);
 }

@@ -25,6 +25,9 @@ void upgrade_begin(struct master *master);
 /* From reconcile(), where no event is half done: if the rehearsal went well, do it. */
 void upgrade_check(struct master *master);
 
+/* The rehearsal has ended; it is reaped here. */
+void upgrade_rehearsed(struct master *master);
+
 /* The service stops: there is no upgrade any more. */
 void upgrade_cancel(struct master *master);
 

@@ -9,10 +9,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "board/bell.h"
+#include "board/board.h"
 #include "conf/conf.h"
 #include "net/address.h"
 #include "worker/worker.h"
@@ -99,7 +100,7 @@ static void set_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-_Noreturn void persist_become(const struct worker_seat *seat)
+_Noreturn void persist_become(const struct worker_seat *seat, struct slot *slot)
 {
 	char **argv = (char **)conf_list_pointers(seat->conf, seat->service->command);
 	int ready_fd = seat->ready_fd;
@@ -111,12 +112,12 @@ _Noreturn void persist_become(const struct worker_seat *seat)
 	/* and it keeps its orphans: when it ends, they come to the master together */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (set_descriptors(seat, &ready_fd) == 0) {
-		(void)fd_write_all(ready_fd, WORKER_BECOMES, 1);
+		atomic_store(&slot->state, SLOT_BECOMES);
+		bell_call(ready_fd);
 		set_signals();
 		execv(argv[0], argv);
 	}
 	error = errno;
-	(void)fd_write_all(ready_fd, WORKER_FAILED, 1);
 	log_error("program_failed", KV("service", conf_string(seat->conf, seat->service->name)),
 		  KV("worker", seat->index + 1), KV("program", argv[0]),
 		  KV("error", strerror(error)));

@@ -8,13 +8,10 @@
 #ifndef PREFORKD_WORKER_PERSIST_H
 #define PREFORKD_WORKER_PERSIST_H
 
+struct slot;
 struct worker_seat;
 
-/*
- * Become the program. seat->ready_fd gets a byte before and is closed by the
- * kernel when it has worked; when it has not, after a line in the log, another
- * byte: see master/persist.h. Does not return.
- */
-_Noreturn void persist_become(const struct worker_seat *seat);
+/* Become the program, after the slot has said so. Where that fails, a line in the log and exit. */
+_Noreturn void persist_become(const struct worker_seat *seat, struct slot *slot);
 
 #endif

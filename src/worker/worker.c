@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "conf/conf.h"
 #include "handler/handlers.h"
@@ -46,10 +45,11 @@ static void detach(void)
 	dup2(STDIN_FILENO, STDERR_FILENO);
 }
 
-static void say_ready(int ready_fd)
+static void say_ready(struct slot *slot, int ready_fd)
 {
-	/* if the master does not hear it, it is gone, and so shall we be */
-	(void)fd_write_all(ready_fd, WORKER_READY, 1);
+	atomic_store(&slot->state, SLOT_READY);
+	bell_call(ready_fd);
+	/* nobody who takes us over rings there */
 	close(ready_fd);
 }
 
@@ -100,8 +100,8 @@ _Noreturn void worker_run(const struct worker_seat *seat)
 		detach();
 	setup_sandbox(seat, &serve);
 	if (seat->service->kind == CONF_PERSISTENT)
-		persist_become(seat);
-	say_ready(seat->ready_fd);
+		persist_become(seat, serve.slot);
+	say_ready(serve.slot, seat->ready_fd);
 	if (triple_find(spec->family, spec->type, spec->protocol)->accepts)
 		status = serve_connections(&serve);
 	else

@@ -21,17 +21,12 @@ struct worker_seat {
 	unsigned generation;
 	int listener;
 	bool detach;		 /* after READY standard error is nobody's any more (-D) */
-	int ready_fd;		 /* WORKER_READY written here means READY; then it is closed */
+	int ready_fd;		 /* an eventfd, rung when the slot says how far we are */
 	const char *notify_name; /* where a persistent program says how it is */
 	pid_t master;		 /* who our parent must be */
 	int bell_fd;		 /* to call the master, see board/bell.h */
 	uint64_t conns_max;	 /* after so many it asks to be replaced; 0: never */
 };
-
-/* What a worker says through its ready pipe, one byte each. */
-#define WORKER_READY "R"
-#define WORKER_BECOMES "X" /* a persistent program, unless WORKER_FAILED follows */
-#define WORKER_FAILED "F"
 
 /* Exit statuses of a worker; 0: it left because it was told to. */
 enum worker_exit {

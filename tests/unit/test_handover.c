@@ -49,8 +49,6 @@ static void add_worker(struct service_pool *pool, unsigned seat, pid_t pid)
 		.pool = pool,
 		.seat = seat,
 		.pid = pid,
-		.exit.fd = 100 + (int)seat,
-		.ready.fd = -1,
 		.born_ms = 1000 + seat,
 		.told_why = seat == 2 ? "stuck" : NULL,
 	};
@@ -62,7 +60,7 @@ static void make_pool(struct service_pool *pool, struct generation *generation, 
 {
 	pool->generation = generation;
 	pool->service = conf_service(generation->conf, index);
-	pool->bell.fd = pool->arrival.fd = -1;
+	pool->bell_fd = pool->ready_fd = -1;
 	pool->workers = calloc(SEATS, sizeof(*pool->workers));
 	pool->board = board_new(SEATS);
 	pool_init(&pool->policy, calloc(SEATS, sizeof(struct seat)), SEATS, SEATS);
@@ -156,7 +154,7 @@ static void check_workers(const struct master *master)
 	CHECK_NUMBER(pool->workers[0].pid, 11, "seat 0");
 	CHECK_NUMBER(pool->workers[1].pid, 0, "seat 1");
 	CHECK_NUMBER(pool->workers[2].pid, 12, "seat 2");
-	CHECK(pool->workers[2].pool == pool && pool->workers[2].exit.fd == 102);
+	CHECK(pool->workers[2].pool == pool);
 	CHECK_TEXT(pool->workers[2].told_why, "stuck", "why it was told");
 	CHECK(pool->workers[0].told_why == NULL);
 	CHECK_NUMBER(pool->policy.seats[2].phase, SEAT_READY, "phase");
