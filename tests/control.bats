@@ -413,7 +413,9 @@ pid_of_worker() {
 # ---- who may ----
 
 @test "the mode decides who may ask; root, the master's user and the group who may command" {
+	local client command
 	need_root
+	client=$(for_all "$BATS_TEST_DIRNAME/lib/control.pl")
 	write_config <<-END
 	control { path = "$SOCKET"  mode = 0666  group = daemon }
 	service a { handler = echo  port = 0  workers { max = 1 } }
@@ -421,27 +423,29 @@ pid_of_worker() {
 	start_daemon
 	[ "$(stat -c '%a %G' "$SOCKET")" = '666 daemon' ]
 	as_other() { setpriv --reuid nobody --regid "$1" --clear-groups "${@:2}"; }
-	as_other nogroup perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" 'status\n' | grep -q '^service '
-	as_other nogroup perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" 'log-level\n' | grep -q '^log '
+	as_other nogroup perl "$client" ask "$SOCKET" 'status\n' | grep -q '^service '
+	as_other nogroup perl "$client" ask "$SOCKET" 'log-level\n' | grep -q '^log '
 	for command in config reload stop 'stop --now' 'log-level debug'; do
-		[[ $(as_other nogroup perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" "$command\n") == 'error 77 permission denied'* ]]
+		[[ $(as_other nogroup perl "$client" ask "$SOCKET" "$command\n") == 'error 77 permission denied'* ]]
 	done
 	# a member by its first group, and one by another one
-	as_other daemon perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" 'config\n' | grep -q '^line '
+	as_other daemon perl "$client" ask "$SOCKET" 'config\n' | grep -q '^line '
 	setpriv --reuid nobody --regid nogroup --groups daemon \
-		perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" 'reload --wait\n' | grep -q '^reload '
+		perl "$client" ask "$SOCKET" 'reload --wait\n' | grep -q '^reload '
 	log_has 'event=control command="reload --wait" uid=65534'
 	log_lacks 'event=stopping'
 }
 
 @test "without a group its members may not command, and with the default mode they may ask" {
+	local client
 	need_root
+	client=$(for_all "$BATS_TEST_DIRNAME/lib/control.pl")
 	start
 	[ "$(stat -c '%a %U %G' "$SOCKET")" = '660 root root' ]
-	run -1 setpriv --reuid nobody --regid nogroup --clear-groups perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" 'version\n' || :
+	run -1 setpriv --reuid nobody --regid nogroup --clear-groups perl "$client" ask "$SOCKET" 'version\n' || :
 	[[ $output == *'Permission denied'* ]]
-	[[ $(setpriv --reuid nobody --regid root --clear-groups perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" 'version\n') == ok* ]]
-	[[ $(setpriv --reuid nobody --regid root --clear-groups perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" 'stop\n') == 'error 77 '* ]]
+	[[ $(setpriv --reuid nobody --regid root --clear-groups perl "$client" ask "$SOCKET" 'version\n') == ok* ]]
+	[[ $(setpriv --reuid nobody --regid root --clear-groups perl "$client" ask "$SOCKET" 'stop\n') == 'error 77 '* ]]
 }
 
 # ---- clients as they should not be ----

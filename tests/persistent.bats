@@ -10,8 +10,7 @@ load lib/daemon
 setup() {
 	daemon_setup
 	# where the user of the workers can read it
-	PROGRAM=$BATS_TEST_TMPDIR/program.pl
-	install -m 644 "$BATS_TEST_DIRNAME/lib/program.pl" "$PROGRAM"
+	PROGRAM=$(for_all "$BATS_TEST_DIRNAME/lib/program.pl")
 	CLIENT=$BATS_TEST_DIRNAME/lib/client.pl
 	GATE=$BATS_TEST_TMPDIR/gate
 	SOCK=$BATS_TEST_TMPDIR/sock

@@ -163,20 +163,22 @@ json() {
 
 @test "a master without rights is found by its user, and by root with -s" {
 	need_root
-	local dir=$BATS_TEST_TMPDIR/home
+	local dir=$BATS_TEST_TMPDIR/home daemon asks
+	daemon=$(for_all "$PREFORKD")
+	asks=$(for_all "$PREFORKCTL")
 	mkdir -m 700 "$dir"
 	echo 'service a { handler = echo  port = 0  workers { max = 1 } }' >"$dir/x.conf"
 	chown -R nobody "$dir"
 	as_nobody() { setpriv --reuid nobody --regid nogroup --clear-groups env RUNTIME_DIRECTORY="$dir" "$@"; }
-	beside log.nobody as_nobody "$PREFORKD" -c "$dir/x.conf"
+	beside log.nobody as_nobody "$daemon" -c "$dir/x.conf"
 	wait_for 10 "the master" grep -q event=ready log.nobody
-	as_nobody "$PREFORKCTL" -c "$dir/x.conf" status | grep -q ' serving, '
-	as_nobody "$PREFORKCTL" -c "$dir/x.conf" reload --wait | grep -qx 'reload done generation=2'
+	as_nobody "$asks" -c "$dir/x.conf" status | grep -q ' serving, '
+	as_nobody "$asks" -c "$dir/x.conf" reload --wait | grep -qx 'reload done generation=2'
 	"$PREFORKCTL" -s "$(sed -n 's/.*event=control_listening path=//p' log.nobody)" stop --now
 	wait_for 10 "its end" grep -q event=stopped log.nobody
 	# and who may not is told so
 	start
-	run -77 as_nobody "$PREFORKCTL" -c "$CONF" status
+	run -77 as_nobody "$asks" -c "$CONF" status
 	[[ $output == *'Permission denied (be root, or in the group of control.group)' ]]
 }
 

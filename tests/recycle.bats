@@ -138,7 +138,7 @@ wild() {
 
 @test "programs that stay are replaced by age, and their clients notice nothing" {
 	start_with "service a { handler = persistent
-		command = { \"/usr/bin/perl\", \"$BATS_TEST_DIRNAME/lib/program.pl\", \"serve\" }
+		command = { \"/usr/bin/perl\", \"$(for_all "$BATS_TEST_DIRNAME/lib/program.pl")\", \"serve\" }
 		workers { min = 1 max_age = 700ms } timeouts { drain = 5s } }"
 	stream "$(port_of a)"
 	wait_for 20 "3 replaced" exits_are 3

@@ -216,9 +216,11 @@ try() {
 }
 
 @test "a persistent program is ready and serves in a strict sandbox" {
+	local program
+	program=$(for_all "$BATS_TEST_DIRNAME/lib/program.pl")
 	start_with "service a { handler = persistent ready = notify workers { min = 1 }
-		command = {\"/usr/bin/perl\", \"$BATS_TEST_DIRNAME/lib/program.pl\", \"tell=READY=1\", \"serve\"}
-		run { sandbox = strict read = {\"/etc\", \"/proc\", \"$BATS_TEST_DIRNAME\"} } }"
+		command = {\"/usr/bin/perl\", \"$program\", \"tell=READY=1\", \"serve\"}
+		run { sandbox = strict read = {\"/etc\", \"/proc\", \"${program%/*}\"} } }"
 	[[ $(echo hello | timeout 20 socat -t 20 - "TCP:$(address_of a)") = *hello ]]
 	grep -q '^Seccomp:[[:space:]]*2' "/proc/$(awk '{ print $1 }' "/proc/$MASTER/task/$MASTER/children")/status"
 }

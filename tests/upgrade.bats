@@ -556,14 +556,14 @@ heard_times() {
 }
 
 @test "programs that accept by themselves are replaced, and what the old ones say is still heard" {
-	local old
-	install -m 644 "$BATS_TEST_DIRNAME/lib/program.pl" "$BATS_TEST_TMPDIR/program.pl"
+	local old program
+	program=$(for_all "$BATS_TEST_DIRNAME/lib/program.pl")
 	write_config <<-END
 	service p {
 		address = "127.0.0.1"
 		port = 0
 		handler = persistent
-		command = { "/usr/bin/perl", "$BATS_TEST_TMPDIR/program.pl", "tell=READY=1",
+		command = { "/usr/bin/perl", "$program", "tell=READY=1",
 			"gate=$BATS_TEST_TMPDIR/go", "tell=STATUS=heard", "mark=told", "serve" }
 		ready = notify
 		workers { min = 1 max = 1 }

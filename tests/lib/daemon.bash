@@ -262,6 +262,12 @@ answers() {
 	) 2>/dev/null
 }
 
+# for_all FILE: a copy that everybody can read and run; the tests may lie where only root can go
+for_all() {
+	install -D -t "$BATS_TEST_TMPDIR/for_all" "$1"
+	echo "$BATS_TEST_TMPDIR/for_all/${1##*/}"
+}
+
 # refuses PORT: nobody listens there.
 refuses() {
 	! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
