@@ -1,5 +1,6 @@
 /*
- * look.h - who is busy: the master's look at the slots of a pool, and when it looks.
+ * look.h - who is ready, and who is busy: the master's look at the slots of a pool,
+ * and when it looks.
  *
  * It looks when something happened: a worker rang (see board/bell.h), got ready,
  * ended; a client came where no worker waits; or a moment came that it had set
