@@ -145,19 +145,6 @@ static int send_message(struct msghdr *message)
 	return r;
 }
 
-int fd_send_datagram(const char *path, const struct iovec *parts, size_t count)
-{
-	struct sockaddr_un addr;
-	struct msghdr message = {
-		.msg_name = &addr,
-		.msg_namelen = make_address(path, &addr),
-		.msg_iov = (struct iovec *)parts,
-		.msg_iovlen = count,
-	};
-
-	return send_message(&message);
-}
-
 int fd_send_descriptor(const char *path, const struct iovec *parts, size_t count, int descriptor)
 {
 	union {
@@ -173,9 +160,14 @@ int fd_send_descriptor(const char *path, const struct iovec *parts, size_t count
 		.msg_iov = (struct iovec *)parts,
 		.msg_iovlen = count,
 		.msg_control = &control,
-		.msg_controllen = sizeof(control.bytes),
+		.msg_controllen = descriptor >= 0 ? sizeof(control.bytes) : 0,
 	};
 
 	memcpy(CMSG_DATA(&control.header), &descriptor, sizeof(int));
 	return send_message(&message);
+}
+
+int fd_send_datagram(const char *path, const struct iovec *parts, size_t count)
+{
+	return fd_send_descriptor(path, parts, count, -1);
 }
