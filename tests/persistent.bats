@@ -347,19 +347,24 @@ status_of() {
 	log_lacks worker_killed
 }
 
-@test "a reload to a program that ends before it is ready is refused, and the old ones serve on" {
+# dying_is_refused KEYS: a reload to a program that ends at once changes nothing
+dying_is_refused() {
 	local port old
 	persistent a 'workers { min = 2 }' serve | write_config
 	start_daemon
 	port=$(port_of a)
 	old=$(programs_of a)
-	persistent a 'ready = notify workers { min = 2 }' exit=4 | write_config
+	persistent a "$1 workers { min = 2 }" exit=4 | write_config
 	reload_daemon
 	log_has 'event=reload_refused error="a worker died during the start'
 	wait_for 5 "the old ones alone" n_programs_is 2 a
 	[ "$(programs_of a)" = "$old" ]
 	is_told "$port" '[0-9]+ 1 hello'
 	stop_daemon
+}
+
+@test "a reload to a program that ends before it is ready is refused, and the old ones serve on" {
+	dying_is_refused 'ready = notify'
 }
 
 n_exits_are() {
@@ -413,18 +418,7 @@ n_exits_are() {
 }
 
 @test "ready = now: a reload to such a program is refused, and the old ones serve on" {
-	local port old
-	persistent a 'workers { min = 2 }' serve | write_config
-	start_daemon
-	port=$(port_of a)
-	old=$(programs_of a)
-	persistent a 'workers { min = 2 }' exit=4 | write_config
-	reload_daemon
-	log_has 'event=reload_refused error="a worker died during the start'
-	wait_for 5 "the old ones alone" n_programs_is 2 a
-	[ "$(programs_of a)" = "$old" ]
-	is_told "$port" '[0-9]+ 1 hello'
-	stop_daemon
+	dying_is_refused ''
 }
 
 @test "ready = now: who comes during its first second is served" {
