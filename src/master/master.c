@@ -39,7 +39,7 @@ static int setup_log(struct master *master, const struct conf *conf)
 	return -1;
 }
 
-/* A master has up to two descriptors per worker; workers get their own limit. */
+/* A service has some descriptors, or one for each of its workers; workers get their own limit. */
 static void setup_limits(void)
 {
 	struct rlimit limit;
@@ -139,7 +139,7 @@ int master_run(const struct master_options *options, const struct conf *conf)
 	setup_limits();
 	/* arrays for thousands of workers go back to the system, as they would not by default */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-	(void)orphans_setup(); /* fails on no kernel that has pidfds */
+	(void)orphans_setup(); /* fails on no kernel since 3.4 */
 	postmortem_setup(&master);
 	upgrade_setup(&master);
 	/* before the first line, whose reader may be gone */
