@@ -33,7 +33,7 @@ int fd_write_all(int fd, const void *data, size_t size);
  */
 int fd_send_datagram(const char *path, const struct iovec *parts, size_t count);
 
-/* The same, with a descriptor that its reader gets a copy of (-1: none). Source: unix(7), SCM_RIGHTS. */
+/* The same, with a descriptor its reader gets a copy of (-1: none). Source: unix(7), SCM_RIGHTS. */
 int fd_send_descriptor(const char *path, const struct iovec *parts, size_t count, int descriptor);
 
 /*
