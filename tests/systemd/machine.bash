@@ -13,6 +13,7 @@
 # shellcheck shell=bash disable=SC2034,SC2119,SC2120,SC2154  # variables and arguments are for the tests
 
 confdir=${SYSCONFDIR:?set by check-systemd}/preforkd
+TEST_BIN=${BUILD_DIR:?set by check-systemd}/tests
 
 machine_setup() {
 	local pid1
@@ -144,4 +145,42 @@ processes() {
 # need PROGRAM PACKAGE
 need() {
 	[ -x "$1" ] || strict_skip "$1 is missing (Debian: apt-get install $2)"
+}
+
+# exposure_of UNIT: the figure of systemd-analyze
+exposure_of() {
+	systemd-analyze security --no-pager "$1" | sed -n 's/.*Overall exposure level for [^:]*: \([0-9.]*\) .*/\1/p'
+}
+
+# asks PORT: a line for each connection, "ok", "refused" or "cut", until $GATE is there
+asks() {
+	until [ -e "$GATE" ]; do
+		if ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then
+			echo refused
+			read -rt 0.01 <> <(:) || :
+		elif answers "$1"; then
+			echo ok
+		else
+			echo cut
+		fi
+	done
+}
+
+# client_has FILE N: so many lines
+client_has() {
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/$1")" -ge "$2" ]
+}
+
+# is_another_master PID: the unit runs, and its master is not that one
+is_another_master() {
+	property_is ActiveState active && ! property_is MainPID "$1" && ! property_is MainPID 0
+}
+
+# inode_of ADDRESS: of the socket that listens there, or is bound to the path
+inode_of() {
+	if [[ $1 == /* ]]; then
+		awk -v path="$1" '$NF == path && $6 == "01" { print $7 }' /proc/net/unix
+	else
+		ss -Hltne "src = $1" | sed -n 's/.* ino:\([0-9]*\) .*/\1/p'
+	fi
 }

@@ -62,27 +62,9 @@ reload_ends() {
 	answers 1338
 }
 
-client_has() {
-	[ "$(wc -l <"$BATS_TEST_TMPDIR/$1")" -ge "$2" ]
-}
-
-# asks CLIENT: a line for each connection, "ok", "refused" or "cut", until $GATE is there
-asks() {
-	until [ -e "$GATE" ]; do
-		if ! (exec 3<>/dev/tcp/127.0.0.1/1337) 2>/dev/null; then
-			echo refused
-			read -rt 0.01 <> <(:) || :
-		elif answers 1337; then
-			echo ok
-		else
-			echo cut
-		fi
-	done
-}
-
 @test "five reloads with clients: nobody is refused or cut off" {
 	start_with "$(echo_service 20s)"
-	beside "$BATS_TEST_TMPDIR/client" asks
+	beside "$BATS_TEST_TMPDIR/client" asks 1337
 	wait_for 20 "the first answers" client_has client 5
 	for generation in 2 3 4 5 6; do
 		systemctl reload "$UNIT"
@@ -99,7 +81,7 @@ asks() {
 	start_with "$(echo_service 20s)"
 	before=$MASTER
 	hold 1337
-	beside "$BATS_TEST_TMPDIR/client" asks
+	beside "$BATS_TEST_TMPDIR/client" asks 1337
 	wait_for 20 "the first answers" client_has client 5
 	beside "$BATS_TEST_TMPDIR/restart" systemctl restart "$UNIT"
 	restart=$BESIDE

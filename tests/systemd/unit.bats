@@ -51,8 +51,7 @@ hello='service hello { port = 1337 handler = echo }'
 }
 
 @test "the exposure of the unit is the one that README and NEWS name" {
-	exposure=$(systemd-analyze security --no-pager preforkd.service |
-		sed -n 's/.*Overall exposure level for [^:]*: \([0-9.]*\) .*/\1/p')
+	exposure=$(exposure_of preforkd.service)
 	echo "$exposure"
 	[ -n "$exposure" ]
 	grep -q "systemd-analyze security.* $exposure\b" "$TOP/README"
@@ -128,10 +127,6 @@ hello='service hello { port = 1337 handler = echo }'
 	wait_for 10 "its answer" answers 1337
 	no_process_left "$old"
 	[ "$(processes | wc -l)" -eq 5 ]
-}
-
-is_another_master() {
-	property_is ActiveState active && ! property_is MainPID "$1" && ! property_is MainPID 0
 }
 
 @test "a master that is stopped is found by the watchdog, and replaced" {
