@@ -26,6 +26,7 @@
 #include "clients.h"
 
 #define NS_PER_MS 1000000ULL
+#define NS_PER_S 1000000000ULL
 
 enum {
 	SPREAD = 50, /* destinations with --spread: 127.0.0.1 and so on */
@@ -54,6 +55,7 @@ static struct slice slice;
 static struct queue queues[PHASES], idle;
 static uint64_t limit_ns[PHASES];
 static unsigned long started; /* connections of this process */
+static uint64_t begin_ns;
 static char pattern[2 * PATTERN];
 static int epfd;
 static pid_t pid;
@@ -258,11 +260,8 @@ static void client_event(struct client *c, uint32_t events)
 		client_finish(c);
 }
 
-/*
- * Deals with every client whose phase is over. Returns the milliseconds until
- * the next one, -1 when nobody waits.
- */
-static int expire(void)
+/* Deals with every client whose phase is over. Returns when the next one is, UINT64_MAX: never. */
+static uint64_t expire(void)
 {
 	uint64_t now = now_ns(), next = UINT64_MAX;
 
@@ -291,7 +290,7 @@ static int expire(void)
 		if (c && c->due_ns < next)
 			next = c->due_ns;
 	}
-	return next == UINT64_MAX ? -1 : (int)((next - now) / NS_PER_MS + 1);
+	return next;
 }
 
 static void prepare(void)
@@ -318,38 +317,56 @@ static void prepare(void)
 	}
 }
 
+/* When the next connection may be opened. */
+static uint64_t open_ns(void)
+{
+	return load->rate ? begin_ns + started * NS_PER_S / load->rate : 0;
+}
+
 /* A client that fails at once is idle again, and waits for the next round. */
 static void open_idle(void)
 {
 	struct client *c, *next;
 
-	for (c = TAILQ_FIRST(&idle); c; c = next) {
+	for (c = TAILQ_FIRST(&idle); c && open_ns() <= now_ns(); c = next) {
 		next = TAILQ_NEXT(c, link);
 		if (slice_wants(&slice, started))
 			client_open(c);
 	}
 }
 
-void clients_run(const struct load *what)
+/* Until something happens, or the time has come. */
+static void wait_until(uint64_t until_ns)
 {
 	struct epoll_event ev[EVENTS];
+	uint64_t now = now_ns(), ns = until_ns > now ? until_ns - now : 0;
+	struct timespec limit = { (time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S) };
+	int n = epoll_pwait2(epfd, ev, EVENTS, until_ns == UINT64_MAX ? NULL : &limit, NULL);
 
+	for (int i = 0; i < n; i++)
+		client_event(ev[i].data.ptr, ev[i].events);
+}
+
+void clients_run(const struct load *what)
+{
 	load = what;
 	prepare();
+	begin_ns = now_ns();
 	slice_begin(&slice, load, 0);
 	for (;;) {
-		int wait_ms, n;
+		uint64_t until_ns;
 
 		open_idle();
-		wait_ms = expire();
-		if (slice_wants(&slice, started) && !TAILQ_EMPTY(&idle))
-			wait_ms = 0;
-		else if (wait_ms < 0 && !slice_next(&slice, now_ns()))
-			return;
-		else if (wait_ms < 0)
+		until_ns = expire();
+		if (slice_wants(&slice, started) && !TAILQ_EMPTY(&idle)) {
+			uint64_t at_ns = open_ns();
+
+			until_ns = at_ns < until_ns ? at_ns : until_ns;
+		} else if (until_ns == UINT64_MAX) {
+			if (!slice_next(&slice, now_ns()))
+				return;
 			continue;
-		n = epoll_wait(epfd, ev, EVENTS, wait_ms);
-		for (int i = 0; i < n; i++)
-			client_event(ev[i].data.ptr, ev[i].events);
+		}
+		wait_until(until_ns);
 	}
 }

@@ -35,6 +35,8 @@ struct load { /* the share of one process */
 	unsigned long window;	   /* datagrams of each client at the same time */
 	unsigned long connections; /* or 0: until stop_ns, see now_ns */
 	uint64_t stop_ns;
+	const char *gate;	/* and more connections until this file is there; or NULL */
+	unsigned long rate;	/* so many of them are opened in a second, or 0: at once */
 	unsigned long slice_ms; /* the servers take turns of so long; 0: there is one only */
 	size_t size;		/* of a line */
 	unsigned long think_ms, hold_ms, timeout_ms;

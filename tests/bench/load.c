@@ -64,6 +64,8 @@ static void usage(FILE *to)
 	      "how much:\n"
 	      "  -n, --connections N  so many connections in all\n"
 	      "  -s, --seconds S      new connections for so long; the open ones are finished\n"
+	      "      --until FILE     with -n: more of them until this file is there\n"
+	      "      --rate N         opens at most so many a second, in each process\n"
 	      "  -c, --clients N      connections at the same time, in all processes (1)\n"
 	      "  -P, --processes N    processes that share the work (1)\n"
 	      "whom:\n"
@@ -96,11 +98,13 @@ static void usage(FILE *to)
 }
 
 /* options without a letter */
-enum { SPREAD = 256, THINK, HOLD, WINDOW, TIMEOUT_MS, BESIDE, SLICE };
+enum { SPREAD = 256, THINK, HOLD, WINDOW, TIMEOUT_MS, BESIDE, SLICE, UNTIL, RATE };
 
 static const struct option longopts[] = {
 	{ "connections", required_argument, NULL, 'n' },
 	{ "seconds", required_argument, NULL, 's' },
+	{ "until", required_argument, NULL, UNTIL },
+	{ "rate", required_argument, NULL, RATE },
 	{ "clients", required_argument, NULL, 'c' },
 	{ "processes", required_argument, NULL, 'P' },
 	{ "port", required_argument, NULL, 'p' },
@@ -180,6 +184,12 @@ static void options(int argc, char **argv)
 		case 's':
 			seconds = duration(optarg);
 			break;
+		case UNTIL:
+			load.gate = optarg;
+			break;
+		case RATE:
+			load.rate = number(optarg, 1, MAX_CONNECTIONS);
+			break;
 		case 'p':
 			port = optarg;
 			break;
@@ -223,6 +233,8 @@ static void check_options(void)
 {
 	if ((load.connections > 0) == (seconds > 0))
 		errx(EX_USAGE, "either --connections or --seconds is wanted");
+	if ((load.gate && !load.connections) || (load.rate && load.type == SOCK_DGRAM))
+		errx(EX_USAGE, "--until goes with --connections, --rate without --datagrams");
 	if (!port == !path)
 		errx(EX_USAGE, "either --port or --unix is wanted");
 	if (path && (host || load.spread || load.family != AF_UNIX))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "clients.h"
 
@@ -53,9 +54,11 @@ bool slice_next(struct slice *slice, uint64_t ended_ns)
 
 bool slice_wants(const struct slice *slice, unsigned long started)
 {
-	unsigned long connections = slice->load->connections;
+	const struct load *load = slice->load;
 
-	return connections ? started < connections : now_ns() < slice->until_ns;
+	if (load->connections == 0)
+		return now_ns() < slice->until_ns;
+	return started < load->connections || (load->gate && access(load->gate, F_OK) < 0);
 }
 
 /* Latencies are counted in cells: 512 to each power of two. */
