@@ -50,11 +50,6 @@ upgrade_ended() {
 	[ "$(log_count 'event=upgrade_(done|refused|failed)')" -gt "$1" ]
 }
 
-# slowest: the greatest p99.9 of the three loads, in microseconds
-slowest() {
-	sed -n 's/.* p999_us=\([0-9]*\).*/\1/p' "$BATS_TEST_TMPDIR"/load.{tcp,six,path} | sort -n | tail -n 1
-}
-
 # children_are N: the master has so many children: workers, of whatever generation, and those who read a config
 children_are() {
 	[ "$(wc -w <"/proc/$MASTER/task/$MASTER/children")" -eq "$1" ]
