@@ -59,6 +59,6 @@ all_are_served() {
 	[ "$(log_count 'event=worker_exit .*generation=1 .*serving=127.0.0.1:[0-9]+.* lost=1')" -eq 50 ]
 	[ "$(sed -n 's/.*event=worker_killed .*serving=//p' "$LOG" | sort -u | wc -l)" -eq 50 ]
 	[ "$first" -ge 1990 ]
-	[ "$last" -le 2500 ]
+	at_most "$last" 2500
 	stop_daemon
 }
