@@ -357,3 +357,71 @@ socket_of() {
 	wait_for 5 "the new one" run_has 'FDSTOREREMOVE=1'
 	end_manager 0
 }
+
+upgrade_ended() {
+	run_has 'event=upgrade_(done|refused|failed)'
+}
+
+@test "what an upgrade drops is taken out of the store" {
+	local other
+	other=$(free_port)
+	{ tcp_service a "$PORT"; tcp_service b "$other"; } | write_config
+	start_manager
+	wait_for 5 "the store" stored_is 2
+	tcp_service renamed "$PORT" | write_config
+	kill -USR2 "$MASTER"
+	wait_for 20 "the end of the upgrade" upgrade_ended
+	run_has 'event=upgrade_done'
+	wait_for 5 "the new name" run_has 'FDNAME=preforkd[+]renamed[+]'
+	wait_for 5 "that one alone" stored_is 1
+	end_manager 0
+}
+
+@test "after an upgrade that failed the store is still known: the next start gets socket and path" {
+	local path closed=$BATS_TEST_TMPDIR/closed
+	need_root
+	mkdir -m 700 "$closed"
+	unix_service path | write_config
+	start_manager
+	wait_for 5 "the store" stored_is 1
+	path=$(inode_of_path)
+	unix_service path "run { directory = \"$closed\" }" | write_config
+	kill -USR2 "$MASTER"
+	wait_for 20 "the end of the upgrade" upgrade_ended
+	run_has 'event=upgrade_failed'
+	unix_service path | write_config
+	restart
+	run_has 'event=listener_adopted service=path from=store'
+	[ "$(inode_of_path)" = "$path" ]
+	end_manager 0
+}
+
+@test "a service that was renamed while nothing ran is dropped from the store by the name that it has there" {
+	local other
+	other=$(free_port)
+	{ tcp_service a "$PORT"; tcp_service b "$other"; } | write_config
+	start_manager
+	wait_for 5 "the store" stored_is 2
+	{ tcp_service renamed "$PORT"; tcp_service b "$other"; } | write_config
+	restart
+	run_has 'event=listener_adopted service=renamed from=store'
+	wait_for 5 "the new name" run_has 'FDNAME=preforkd[+]renamed[+]'
+	wait_for 5 "both" stored_is 2
+	tcp_service b "$other" | write_config
+	reload_daemon
+	wait_for 5 "the other one" stored_is 1
+	end_manager 0
+}
+
+@test "an owner that was taken out of the config while nothing ran is the master's again" {
+	need_root
+	unix_service path 'socket { owner = nobody group = nogroup mode = 0600 }' | write_config
+	start_manager
+	wait_for 5 "the store" stored_is 1
+	[ "$(stat -c %U:%G "$SOCK")" = nobody:nogroup ]
+	unix_service path 'socket { mode = 0600 }' | write_config
+	restart
+	run_has 'event=listener_adopted service=path from=store'
+	[ "$(stat -c %U:%G "$SOCK")" = root:root ]
+	end_manager 0
+}

@@ -230,8 +230,7 @@ int adopt_take(struct master *master, struct open_listener *open,
 {
 	unsigned n = count_for(master, open->service), i = 0;
 	struct handed *sockets = n > 0 ? calloc(n, sizeof(*sockets)) : NULL;
-	const struct unixpath_node *node = NULL;
-	struct unixpath_node copy;
+	const struct adopted *ours = NULL;
 	int r;
 
 	if (sockets == NULL)
@@ -240,14 +239,18 @@ int adopt_take(struct master *master, struct open_listener *open,
 		if (!is_for(a, open))
 			continue;
 		sockets[i++] = a->socket;
-		copy = a->node;
-		node = a->ours ? &copy : NULL;
+		if (a->ours)
+			ours = a;
 	}
-	r = handed_adopt(&service->spec, sockets, n, node, &open->listener, shortfall, error);
+	r = handed_adopt(&service->spec, sockets, n, ours != NULL ? &ours->node : NULL,
+			 &open->listener, shortfall, error);
 	free(sockets);
 	if (r < 0)
 		return -1;
-	open->stored = node != NULL ? n : 0;
+	if (ours != NULL) {
+		open->stored = n;
+		memcpy(open->stored_as, ours->for_name, sizeof(open->stored_as));
+	}
 	forget(master, open);
 	return 1;
 }

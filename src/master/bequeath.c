@@ -53,9 +53,10 @@ static void put_master(const struct master *master, int conf_fd, FILE *out)
 static void put_listeners(const struct master *master, FILE *out)
 {
 	for (const struct open_listener *l = master->listeners; l != NULL; l = l->next) {
-		struct handover_listener record = { .listener = l->listener };
+		struct handover_listener record = { .stored = l->stored, .listener = l->listener };
 
 		memcpy(record.service, l->service, sizeof(record.service));
+		memcpy(record.stored_as, l->stored_as, sizeof(record.stored_as));
 		put(out, &record, sizeof(record));
 		put(out, l->listener.fds, l->listener.n_fds * sizeof(int));
 	}
@@ -132,6 +133,7 @@ static void put_generation(const struct generation *generation, bool current, FI
 	struct handover_generation record = {
 		.id = generation->id,
 		.current = current,
+		.born_ms = generation->born_ms,
 	};
 
 	for (unsigned i = 0; i < generation->n_pools; i++)

@@ -49,12 +49,15 @@ struct handover_master {
 /* listener.n_fds descriptors follow. */
 struct handover_listener {
 	char service[64];
+	unsigned stored;
+	char stored_as[64];
 	struct listener listener;
 };
 
 struct handover_generation {
 	unsigned id, n_pools;
 	bool current;
+	long long born_ms;
 };
 
 struct handover_pool {

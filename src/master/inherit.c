@@ -44,8 +44,11 @@ static bool read_listener(struct master *master, struct handover_cursor *cursor)
 	while (*at != NULL)
 		at = &(*at)->next;
 	*at = open;
-	(void)handover_next(cursor, &record, sizeof(record));
+	if (!handover_next(cursor, &record, sizeof(record)) || record.listener.n_fds == 0)
+		return false;
 	memcpy(open->service, record.service, sizeof(open->service));
+	memcpy(open->stored_as, record.stored_as, sizeof(open->stored_as));
+	open->stored = record.stored;
 	open->listener = record.listener;
 	open->listener.fds = calloc(record.listener.n_fds, sizeof(int));
 	if (open->listener.fds != NULL &&
@@ -106,12 +109,13 @@ static bool read_worker(struct service_pool *pool, struct handover_cursor *curso
 	if (!handover_next(cursor, &record, sizeof(record)))
 		return false;
 	seat = record.worker.seat;
-	if (seat >= pool->policy.capacity)
+	if (seat >= pool->policy.n_seats)
 		return false;
 	pool->policy.seats[seat] = record.seat;
 	pool->workers[seat] = record.worker;
 	pool->workers[seat].pool = pool;
 	pool->workers[seat].told_why = same_word(record.told_why);
+	pool->kills += record.worker.kill_wanted;
 	return true;
 }
 
@@ -141,7 +145,8 @@ static bool read_pool(struct service_pool *pool, const struct handover_pool *rec
 	pool->policy.seats = calloc(policy->capacity, sizeof(*policy->seats));
 	pool->workers = calloc(policy->capacity, sizeof(*pool->workers));
 	pool->board = board_inherit(record->board_fd, policy->capacity);
-	if (pool->policy.seats == NULL || pool->workers == NULL || pool->board == NULL)
+	if (pool->policy.seats == NULL || pool->workers == NULL || pool->board == NULL ||
+	    policy->n_seats > policy->capacity)
 		return false;
 	for (unsigned i = 0; i < record->n_workers; i++) {
 		if (!read_worker(pool, cursor))
@@ -195,11 +200,13 @@ static bool read_generation(struct master *master, struct handover_cursor *curso
 	struct generation *generation = calloc(1, sizeof(*generation)), **at = &master->retired;
 	struct handover_generation record;
 
-	if (generation == NULL)
+	if (generation == NULL || !handover_next(cursor, &record, sizeof(record))) {
+		free(generation);
 		return false;
-	(void)handover_next(cursor, &record, sizeof(record));
+	}
 	generation->master = master;
 	generation->id = record.id;
+	generation->born_ms = record.born_ms;
 	generation->bound = true;
 	generation->inherited = true;
 	while (*at != NULL)

@@ -225,7 +225,7 @@ void listeners_shrink(struct master *master)
 /* In the store it has the name of the service as well. */
 static void take_name(struct open_listener *open, const char *service)
 {
-	if (strcmp(open->service, service) != 0)
+	if (strcmp(open->stored_as, service) != 0)
 		store_drop(open, 0);
 	snprintf(open->service, sizeof(open->service), "%s", service);
 }

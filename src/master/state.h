@@ -23,8 +23,9 @@
 /* A listener of the master, kept while a service of the current config has its address. */
 struct open_listener {
 	struct listener listener;
-	char service[64]; /* port 0 is kept for the service of this name */
-	unsigned stored;  /* so many of its sockets are in the store of the manager, too */
+	char service[64];   /* port 0 is kept for the service of this name */
+	unsigned stored;    /* so many of its sockets are in the store of the manager, too, */
+	char stored_as[64]; /* with the name of this service: it may have been another one's */
 	struct open_listener *next;
 };
 

@@ -34,7 +34,7 @@ static void make_name(const struct open_listener *open, unsigned i, char name[ST
 	struct stat st = { 0 };
 
 	(void)fstat(open->listener.fds[i], &st);
-	snprintf(name, STORE_NAME_MAX, PREFIX "%s+%llu+%llu+%llu", open->service,
+	snprintf(name, STORE_NAME_MAX, PREFIX "%s+%llu+%llu+%llu", open->stored_as,
 		 (unsigned long long)st.st_ino, (unsigned long long)node->device,
 		 (unsigned long long)node->inode);
 }
@@ -66,6 +66,8 @@ static void store_open(struct open_listener *open, unsigned *room)
 {
 	const char *error = NULL;
 
+	if (open->stored == 0)
+		memcpy(open->stored_as, open->service, sizeof(open->stored_as));
 	while (error == NULL && open->stored < open->listener.n_fds) {
 		char name[STORE_NAME_MAX];
 
