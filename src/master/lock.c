@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,9 +63,14 @@ static int write_pid(int fd)
 
 int lock_note(int fd, const char *text)
 {
-	const char *line = text[0] != '\0' ? text : "-";
+	char both[PATH_MAX];
+	int length = snprintf(both, sizeof(both), "%d\n%s\n", (int)getpid(),
+			      text[0] != '\0' ? text : "-");
 
-	return fd_write_all(fd, line, strlen(line)) < 0 ? -1 : fd_write_all(fd, "\n", 1);
+	/* over what the binary before us wrote, so that a reader finds one of them */
+	if (pwrite(fd, both, (size_t)length, 0) != length)
+		return -1;
+	return ftruncate(fd, length);
 }
 
 static long read_pid(const char *path)
