@@ -713,3 +713,96 @@ said_by_both() {
 	run -0 "$PREFORKCTL" -c "$CONF" postmortem
 	[[ $output == *SIGKILL* ]]
 }
+
+@test "the config is the one that the master has, whatever its name leads to by now" {
+	echo_config 2
+	mv "$CONF" "$CONF-1"
+	sed 's/service a/service b/' "$CONF-1" >"$CONF-2"
+	ln -s "$CONF-1" "$CONF"
+	start_daemon
+	ln -sfn "$CONF-2" "$CONF"
+	upgrade_daemon
+	log_has 'event=upgrade_done'
+	# as a reload has it
+	log_lacks 'event=listening service=b'
+	answers "$(port_of a)"
+	stop_daemon
+}
+
+@test "limits of files that a service may have are not those of the rehearsal" {
+	need_root
+	mkdir -m 777 "$BATS_TEST_TMPDIR/run"
+	echo_config 1 'run { limits { fsize = 1G } }'
+	# a master without the right to raise a limit; nobody's files, for nobody's lock
+	XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR/run setpriv --reuid=nobody --regid=nogroup --clear-groups \
+		"$PREFORKD" -c "$CONF" >>"$LOG" 2>&1 3>&- &
+	MASTER=$!
+	wait_for 20 "event=ready" daemon_is_ready_or_gone
+	upgrade_daemon
+	log_has 'event=upgrade_done'
+	stop_daemon
+}
+
+@test "what a rehearsal leaves behind is ended, also if it went well" {
+	echo_config 2
+	start_daemon
+	new_script "sleep 1000 3>&- 4>&- & echo \$! >'$WAITS'" "exec $GOOD \"\$@\""
+	upgrade_daemon
+	log_has 'event=upgrade_done'
+	no_process_left "$(cat "$WAITS")"
+	wait_for 10 "nobody but its workers" only_workers_left 2
+	stop_daemon
+}
+
+@test "after an upgrade that failed a reopened log is a reload, and nothing waits" {
+	local dir=$BATS_TEST_TMPDIR/closed
+	need_root
+	mkdir -m 700 "$dir"
+	echo_config 2
+	sed 's/service a/service b/' "$CONF" >"$CONF.b"
+	cat "$CONF.b" >>"$CONF"
+	touch "$LOG"
+	chmod 640 "$LOG"
+	sed -i "1i log = \"$LOG\"" "$CONF"
+	start_daemon
+	echo_config 2 "run { directory = \"$dir\" }"
+	sed -i "1i log = \"$LOG\"" "$CONF"
+	upgrade_daemon
+	log_has 'event=upgrade_failed'
+	chmod 755 "$dir"
+	kill -USR1 "$MASTER"
+	wait_for 10 "the reload" log_has 'event=reload_done'
+	wait_for 10 "the new workers alone" n_workers_is 2
+	stop_daemon
+}
+
+@test "preforkctl finds a control socket that an upgrade has moved; the note of it stays one line" {
+	local lock
+	echo_config 1
+	echo "control { path = \"$BATS_TEST_TMPDIR/one\" }" >>"$CONF"
+	start_daemon
+	run -0 "$PREFORKCTL" -c "$CONF" health
+	sed -i 's,/one",/two",' "$CONF"
+	upgrade_daemon
+	run -0 "$PREFORKCTL" -c "$CONF" health
+	sed -i '/^control/d' "$CONF"
+	upgrade_daemon
+	run -0 "$PREFORKCTL" -c "$CONF" health
+	lock=$(find "/proc/$MASTER/fd" -lname '*.lock' -printf '%l\n')
+	[ "$(wc -l <"$lock")" -eq 2 ]
+	stop_daemon
+}
+
+@test "the age of a generation goes on over an upgrade" {
+	local age
+	echo_config 1
+	start_daemon
+	hold "$(port_of a)"
+	upgrade_daemon
+	age=$("$PREFORKCTL" -c "$CONF" status --json | sed 's/.*"generations":.*"age_ms":\([0-9]*\).*/\1/')
+	echo "age: $age"
+	[ "$age" -gt 0 ]
+	[ "$age" -le $(($(now_ms) - $(log_ms 'event=ready'))) ]
+	release
+	stop_daemon
+}

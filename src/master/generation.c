@@ -29,7 +29,9 @@ void generation_free(struct generation *generation)
 		free(pool->workers);
 	}
 	free(generation->pools);
-	conf_unref(generation->conf);
+	/* none: it was read from a handover that made no sense */
+	if (generation->conf != NULL)
+		conf_unref(generation->conf);
 	free(generation);
 }
 

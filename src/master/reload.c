@@ -97,8 +97,13 @@ static void end_verdict(struct master *master, const char *why)
 
 void reload_end(struct master *master, const char *why)
 {
-	if (!master->reloading)
+	if (!master->reloading) {
+		/* nobody asked for more than that the log is opened again */
+		if (why != NULL)
+			log_error("respawn_failed", KV("error", why),
+				  KV("remedy", "workers write to the old log: reload"));
 		return;
+	}
 	master->reloading = false;
 	end_verdict(master, why);
 	/* the old generation goes on, with its log */
@@ -245,5 +250,9 @@ void reload_respawn(struct master *master)
 {
 	int status;
 
-	(void)generation_build(master, conf_ref(master->current->conf), true, &status);
+	/* of the config of old workers, after an upgrade that failed, not all is known */
+	if (master->current->inherited)
+		reload_begin(master);
+	else if (generation_build(master, conf_ref(master->current->conf), true, &status) < 0)
+		reload_end(master, "a service cannot be started");
 }

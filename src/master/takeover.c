@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -124,6 +125,8 @@ int takeover(struct master *master, int *status_r)
 	/* a line says why there is none; nobody stops to serve for that */
 	(void)control_setup(master, conf, &status);
 	master->reloading = master->upgrading = true;
+	/* what the rehearsal left behind, or a worker that the binary before us has reaped */
+	master->orphans_next_ms = clock_now_ms();
 	reload_log_warnings(conf);
 	if (generation_build(master, conf, true, &status) < 0)
 		reload_end(master, "a service cannot be started");

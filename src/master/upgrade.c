@@ -184,26 +184,49 @@ static void place_fds(const struct rehearsal *rehearsal, int state)
 	close_range(TAKEOVER_CONF_FD + 1, ~0U, 0);
 }
 
-/* The child: the same command line, and that it is a rehearsal. */
-_Noreturn static void rehearse(const struct master *master, int state)
+/*
+ * The same command line, and that it is a rehearsal; and our name of the config, which we
+ * go on with, whatever a relative one or a link means by now.
+ */
+static char **arguments(const struct master *master)
 {
-	struct rlimit size = { FILE_MAX_BYTES, FILE_MAX_BYTES };
-	static char option[] = "--rehearse";
+	static char rehearse[] = "--rehearse", config[] = "--config";
 	size_t n = 0;
 	char **argv;
-	sigset_t none;
 
 	while (master->argv[n] != NULL)
 		n++;
-	argv = calloc(n + 2, sizeof(*argv));
+	argv = calloc(n + 4, sizeof(*argv));
 	if (argv == NULL)
 		_exit(EX_OSERR);
 	argv[0] = master->argv[0];
-	argv[1] = option;
+	argv[1] = rehearse;
 	memcpy(argv + 2, master->argv + 1, (n - 1) * sizeof(*argv));
+	argv[n + 1] = config;
+	argv[n + 2] = (char *)master->config_path;
+	return argv;
+}
+
+/* The soft limit only: the config is checked against the hard one. */
+static void limit_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur <= FILE_MAX_BYTES)
+		return;
+	limit.rlim_cur = FILE_MAX_BYTES;
+	setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+/* The child. */
+_Noreturn static void rehearse(const struct master *master, int state)
+{
+	char **argv = arguments(master);
+	sigset_t none;
+
 	place_fds(master->rehearsal, state);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	setrlimit(RLIMIT_FSIZE, &size);
+	limit_files();
 	process_default_signals();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
