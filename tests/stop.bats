@@ -254,6 +254,21 @@ unix_queue_is() {
 	done
 }
 
+@test "INT and then TERM, before either was looked at, stops now" {
+	echo_config 2 30s
+	start_daemon
+	hold "$(port_of a)"
+	kill -STOP "$MASTER"
+	wait_for 5 "a master that has stopped" grep -q '^State:.T' "/proc/$MASTER/status"
+	kill -INT "$MASTER"
+	kill -TERM "$MASTER"
+	kill -CONT "$MASTER"
+	wait_daemon
+	log_has 'event=stopping how=now'
+	log_lacks 'event=stopping how=graceful'
+	[ "$DAEMON_STATUS" -eq 0 ]
+}
+
 @test "TERM in the middle of the start leaves nothing" {
 	local workers
 	echo_config 400 10s

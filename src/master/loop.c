@@ -42,7 +42,11 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 		master->upgrade_wanted = true;
 		break;
 	case SIGTERM:
-		master->stop_wanted = master->stopping == STOP_NOT ? STOP_GRACEFUL : STOP_NOW;
+		/* not less than what was asked for before */
+		if (master->stop_wanted == STOP_NOT)
+			master->stop_wanted = STOP_GRACEFUL;
+		else if (master->stopping != STOP_NOT)
+			master->stop_wanted = STOP_NOW;
 		break;
 	default:
 		master->stop_wanted = STOP_NOW;
