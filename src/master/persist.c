@@ -117,12 +117,17 @@ int persist_inherit(struct master *master)
 {
 	struct sockaddr_storage bound = { 0 };
 	socklen_t length = sizeof(bound);
+	int r;
 
 	if (getsockname(master->messages_fd, (void *)&bound, &length) < 0)
-		return -errno;
+		return -1;
 	address_text(&bound, length, master->messages_name);
-	return sd_event_add_io(master->event, &master->messages, master->messages_fd, EPOLLIN,
-			       on_message, master);
+	r = sd_event_add_io(master->event, &master->messages, master->messages_fd, EPOLLIN,
+			    on_message, master);
+	if (r >= 0)
+		return 0;
+	errno = -r;
+	return -1;
 }
 
 /* An abstract name that the kernel chooses: nobody has it before, and no path is left. */
@@ -136,9 +141,12 @@ int persist_setup(struct master *master)
 	master->messages_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (master->messages_fd < 0 ||
 	    setsockopt(master->messages_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ||
-	    bind(master->messages_fd, &name, sizeof(name.sa_family)) < 0)
-		return -errno;
-	return persist_inherit(master);
+	    bind(master->messages_fd, &name, sizeof(name.sa_family)) < 0 ||
+	    persist_inherit(master) < 0) {
+		persist_free(master);
+		return -1;
+	}
+	return 0;
 }
 
 void persist_free(struct master *master)

@@ -19,7 +19,7 @@ struct master;
 struct service_pool;
 struct worker;
 
-/* Make the socket that programs notify, if it is not there. 0, or a negative errno. */
+/* Make the socket that programs notify, if it is not there. 0, or -1 with errno. */
 int persist_setup(struct master *master);
 /* Likewise with the socket that is there, after an upgrade. */
 int persist_inherit(struct master *master);
