@@ -184,20 +184,23 @@ static int adopt_socket(struct listener *listener, int fd, bool ours, struct tex
 }
 
 /* As the config has it now, should that have changed while no master ran. */
-static int adjust_path(const struct listener_spec *spec, struct text *error)
+static int adjust_path(const struct listener_spec *spec, const struct unixpath_node *node,
+		       struct text *error)
 {
 	const char *path = address_path(&spec->address);
 	struct unixpath_rights before = spec->rights;
+	/* only root has given it to somebody, or takes it back */
+	bool root = geteuid() == 0;
 	struct stat st;
 
 	if (path == NULL || lstat(path, &st) < 0)
 		return 0;
 	before.mode = st.st_mode & 07777;
-	if (spec->rights.owner != (uid_t)-1)
+	if (root || spec->rights.owner != (uid_t)-1)
 		before.owner = st.st_uid;
-	if (spec->rights.group != (gid_t)-1)
+	if (root || spec->rights.group != (gid_t)-1)
 		before.group = st.st_gid;
-	return unixpath_adjust(path, &before, &spec->rights, error);
+	return unixpath_adjust(path, node, &before, &spec->rights, error);
 }
 
 int handed_adopt(const struct listener_spec *spec, const struct handed *sockets, unsigned n,
@@ -212,7 +215,7 @@ int handed_adopt(const struct listener_spec *spec, const struct handed *sockets,
 		.bound_length = raw ? spec->length : sockets[0].length,
 		.foreign = node == NULL,
 	};
-	if (node != NULL && adjust_path(spec, error) < 0)
+	if (node != NULL && adjust_path(spec, node, error) < 0)
 		return -1;
 	listener_r->fds = calloc(n, sizeof(int));
 	if (listener_r->fds == NULL)

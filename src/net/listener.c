@@ -219,7 +219,8 @@ int listener_adjust(struct listener *listener, const struct listener_spec *spec,
 	struct sockopt_values fixed = listener->spec.options;
 
 	if (path != NULL && !listener->foreign &&
-	    unixpath_adjust(path, &listener->spec.rights, &spec->rights, error) < 0)
+	    unixpath_adjust(path, &listener->node, &listener->spec.rights, &spec->rights, error) <
+		    0)
 		return -1;
 	listener_shrink(listener, spec->sockets);
 	for (unsigned i = 0; i < listener->n_fds; i++) {

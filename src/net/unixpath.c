@@ -1,6 +1,7 @@
 #include "net/unixpath.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -121,13 +122,28 @@ static int make_directories(const char *path, mode_t mode, struct text *error)
 	return r;
 }
 
-static int give_away(const char *path, const struct unixpath_rights *rights, struct text *error)
+/* The node itself, whoever puts another one in its place, or a link. */
+static int open_node(const char *path, struct stat *st_r)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd >= 0 && fstat(fd, st_r) < 0)
+		fd_close(&fd);
+	return fd;
+}
+
+static bool is_node(const struct stat *st, const struct unixpath_node *node)
+{
+	return st->st_dev == node->device && st->st_ino == node->inode;
+}
+
+static int give_away(int node_fd, uid_t owner, gid_t group, struct text *error)
 {
 	int saved;
 
-	if (rights->owner == (uid_t)-1 && rights->group == (gid_t)-1)
+	if (owner == (uid_t)-1 && group == (gid_t)-1)
 		return 0;
-	if (lchown(path, rights->owner, rights->group) == 0)
+	if (fchownat(node_fd, "", owner, group, AT_EMPTY_PATH) == 0)
 		return 0;
 	saved = errno;
 	text_addf(error, "chown: %s (only root can give it to another user or group)",
@@ -146,7 +162,7 @@ static int bind_node(int fd, const struct where *where, const struct unixpath_ri
 {
 	mode_t umask_before;
 	struct stat st;
-	int r;
+	int r, node_fd;
 
 	if (fchmod(fd, rights->mode) < 0)
 		return fail(error, "fchmod");
@@ -155,10 +171,13 @@ static int bind_node(int fd, const struct where *where, const struct unixpath_ri
 	umask(umask_before);
 	if (r < 0)
 		return fail(error, "bind");
-	if (lstat(where->path, &st) < 0)
+	node_fd = open_node(where->path, &st);
+	if (node_fd < 0)
 		return fail(error, "stat");
 	*node_r = (struct unixpath_node){ st.st_dev, st.st_ino };
-	return give_away(where->path, rights, error);
+	r = give_away(node_fd, rights->owner, rights->group, error);
+	fd_close(&node_fd);
+	return r;
 }
 
 int unixpath_bind(int fd, int type, const struct sockaddr_storage *addr, socklen_t length,
@@ -176,34 +195,99 @@ int unixpath_bind(int fd, int type, const struct sockaddr_storage *addr, socklen
 }
 
 /* As the owner, like the connect above: without CAP_FOWNER root may not, either. */
-static int change_mode(const char *path, mode_t mode)
+static int change_mode(int node_fd, mode_t mode)
 {
+	char path[64];
 	struct stat st;
 	int r;
 
-	if (lstat(path, &st) < 0)
+	if (fstat(node_fd, &st) < 0)
 		return -1;
+	/* fchmod(2) does not take such a descriptor */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", node_fd);
 	setfsuid(st.st_uid);
 	r = chmod(path, mode);
 	setfsuid(geteuid());
 	return r;
 }
 
-int unixpath_adjust(const char *path, const struct unixpath_rights *before,
-		    const struct unixpath_rights *rights, struct text *error)
+/* As bind(2) chooses it. */
+static gid_t group_by_default(const char *path)
 {
-	if (before->mode != rights->mode && change_mode(path, rights->mode) < 0)
+	char directory[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	struct stat st;
+
+	snprintf(directory, sizeof(directory), "%.*s/", (int)(strrchr(path, '/') - path), path);
+	return stat(directory, &st) == 0 && (st.st_mode & S_ISGID) != 0 ? st.st_gid : getegid();
+}
+
+/* Whom it shall be given to, -1 for what stays as it is. */
+static void choose_owner(const char *path, const struct stat *now,
+			 const struct unixpath_rights *before, const struct unixpath_rights *rights,
+			 uid_t *owner_r, gid_t *group_r)
+{
+	uid_t owner = rights->owner != (uid_t)-1 ? rights->owner : geteuid();
+	gid_t group = rights->group != (gid_t)-1 ? rights->group : group_by_default(path);
+
+	*owner_r = before->owner != rights->owner && owner != now->st_uid ? owner : (uid_t)-1;
+	*group_r = before->group != rights->group && group != now->st_gid ? group : (gid_t)-1;
+}
+
+/* While it changes hands nobody may more than both allow. */
+static int change_rights(int node_fd, const struct stat *now, uid_t owner, gid_t group, mode_t mode,
+			 struct text *error)
+{
+	bool moves = owner != (uid_t)-1 || group != (gid_t)-1;
+	mode_t mode_now = now->st_mode & 07777;
+	int saved;
+
+	if (moves && (mode_now & mode) != mode_now && change_mode(node_fd, mode_now & mode) < 0)
 		return fail(error, "chmod");
-	if (before->owner == rights->owner && before->group == rights->group)
+	if (give_away(node_fd, owner, group, error) < 0) {
+		saved = errno;
+		(void)change_mode(node_fd, mode_now);
+		errno = saved;
+		return -1;
+	}
+	return change_mode(node_fd, mode) < 0 ? fail(error, "chmod") : 0;
+}
+
+static bool same_rights(const struct unixpath_rights *a, const struct unixpath_rights *b)
+{
+	return a->mode == b->mode && a->owner == b->owner && a->group == b->group;
+}
+
+int unixpath_adjust(const char *path, const struct unixpath_node *node,
+		    const struct unixpath_rights *before, const struct unixpath_rights *rights,
+		    struct text *error)
+{
+	struct stat now;
+	uid_t owner;
+	gid_t group;
+	int node_fd, r;
+
+	if (same_rights(before, rights))
 		return 0;
-	return give_away(path, rights, error);
+	node_fd = open_node(path, &now);
+	if (node_fd < 0)
+		return fail(error, "stat");
+	if (is_node(&now, node)) {
+		choose_owner(path, &now, before, rights, &owner, &group);
+		r = change_rights(node_fd, &now, owner, group, rights->mode, error);
+	} else {
+		text_addf(error, "%s leads to something else by now (a restart makes it anew)",
+			  path);
+		errno = ESTALE;
+		r = -1;
+	}
+	fd_close(&node_fd);
+	return r;
 }
 
 void unixpath_remove(const char *path, const struct unixpath_node *node)
 {
 	struct stat st;
 
-	if (node->inode != 0 && lstat(path, &st) == 0 && st.st_dev == node->device &&
-	    st.st_ino == node->inode)
+	if (node->inode != 0 && lstat(path, &st) == 0 && is_node(&st, node))
 		unlink(path);
 }

@@ -32,9 +32,13 @@ int unixpath_bind(int fd, int type, const struct sockaddr_storage *addr, socklen
 		  const struct unixpath_rights *rights, struct unixpath_node *node_r,
 		  struct text *error);
 
-/* Change mode, owner and group where they differ. Returns as unixpath_bind(). */
-int unixpath_adjust(const char *path, const struct unixpath_rights *before,
-		    const struct unixpath_rights *rights, struct text *error);
+/*
+ * Change mode, owner and group where they differ, if the path is still that node.
+ * Returns as unixpath_bind().
+ */
+int unixpath_adjust(const char *path, const struct unixpath_node *node,
+		    const struct unixpath_rights *before, const struct unixpath_rights *rights,
+		    struct text *error);
 
 /* Remove the path if it is still that node. */
 void unixpath_remove(const char *path, const struct unixpath_node *node);
