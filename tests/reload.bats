@@ -215,6 +215,113 @@ ask() {
 	[ ! -e "$SOCK" ]
 }
 
+# unix_config [LINE...]: one service at the path $SOCK
+unix_config() {
+	{
+		printf 'service a {\n\tfamily = unix\n\tpath = "%s"\n\thandler = echo\n' "$SOCK"
+		[ $# -eq 0 ] || printf '\t%s\n' "$@"
+		echo '}'
+	} | write_config
+}
+
+@test "a unix path whose owner and group are taken out of the config is the master's again" {
+	local group
+	need_root
+	for group in root nogroup; do
+		mkdir "$BATS_TEST_TMPDIR/$group"
+		SOCK=$BATS_TEST_TMPDIR/$group/sock
+		# in such a directory everything new has its group
+		chgrp "$group" "${SOCK%/*}"
+		chmod g+s "${SOCK%/*}"
+		unix_config 'socket { owner = games group = games mode = 0660 }'
+		[ -n "$MASTER" ] || start_daemon
+		reload_daemon
+		[ "$(stat -c '%U %G %a' "$SOCK")" = 'games games 660' ]
+		unix_config 'socket { mode = 0640 }'
+		reload_daemon
+		[ "$(stat -c '%U %G %a' "$SOCK")" = "root $group 640" ]
+	done
+	log_lacks 'event=listener_not_adjusted'
+	stop_daemon
+}
+
+@test "what somebody else put in the place of a unix path gets neither mode nor owner of the config" {
+	local secret=$BATS_TEST_TMPDIR/secret
+	unix_config 'socket { mode = 0600 }'
+	start_daemon
+	: >"$secret"
+	chmod 600 "$secret"
+	rm "$SOCK"
+	ln -s "$secret" "$SOCK"
+	unix_config 'socket { mode = 0666 }'
+	reload_daemon
+	log_has 'event=reload_done'
+	log_has 'event=listener_not_adjusted service=a error=".*/sock leads to something else by now'
+	[ "$(stat -c %a "$secret")" = 600 ]
+	# with an owner, that of the link stays as well
+	[ "$(id -u)" -ne 0 ] || {
+		unix_config 'socket { owner = nobody }'
+		reload_daemon
+		[ "$(stat -c %U "$SOCK")" = root ]
+	}
+	stop_daemon
+}
+
+@test "another type at the same unix path is refused with what helps, and the old one goes on" {
+	unix_config
+	start_daemon
+	unix_config 'type = seqpacket'
+	reload_daemon
+	log_has 'event=reload_refused'
+	log_has 'event=listen_failed service=a .*error="service a serves this path with a socket of another type'
+	[ "$(socat - "UNIX-CONNECT:$SOCK" <<<hello)" = hello ]
+	write_config <<<'service b { address = "127.0.0.1" port = 0 handler = echo }'
+	reload_daemon
+	unix_config 'type = seqpacket'
+	reload_daemon
+	[ "$(socat - "UNIX-CONNECT:$SOCK,type=5" <<<hello)" = hello ]
+	stop_daemon
+}
+
+@test "TCP becomes MPTCP and back on the same port" {
+	local port protocol
+	"$PREFORKD" --probe | grep -q '^inet  *stream  *mptcp  *accept  *works' || strict_skip "kernel: no MPTCP"
+	port=$(free_port)
+	for protocol in tcp mptcp tcp; do
+		write_config <<-END
+			service a { address = "127.0.0.1" port = $port protocol = $protocol handler = echo }
+		END
+		[ -n "$MASTER" ] || start_daemon
+		reload_daemon
+		log_lacks 'event=reload_refused'
+		for _ in {1..5}; do
+			answers "$port"
+		done
+	done
+	[ "$(log_count 'event=listener_closed')" -eq 2 ]
+	stop_daemon
+}
+
+@test "workers for a log that was reopened who cannot start are said, and the old ones go on" {
+	local dir=$BATS_TEST_TMPDIR/dir old
+	need_root
+	mkdir "$dir"
+	echo_config 2 "run { directory = \"$dir\" }"
+	LOG=$BATS_TEST_TMPDIR/file
+	: >"$LOG"
+	chmod 640 "$LOG"
+	sed -i "1i log = \"$LOG\"" "$CONF"
+	start_daemon
+	old=$(workers_of "$MASTER")
+	chmod 700 "$dir"
+	kill -USR1 "$MASTER"
+	wait_for 10 "a line" log_has 'level=error .*event=respawn_failed error="a worker died during the start'
+	wait_for 5 "the old ones alone" n_workers_is 2
+	[ "$(workers_of "$MASTER")" = "$old" ]
+	answers "$(port_of a)"
+	stop_daemon
+}
+
 @test "a config with errors changes nothing, and each error is said" {
 	local old port fds
 	echo_config 2

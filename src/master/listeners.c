@@ -94,6 +94,39 @@ static void log_not_adjusted(const char *service, char *lines)
 		log_warning("listener_not_adjusted", KV("service", service), KV("error", line));
 }
 
+static bool has_beside(const struct master *master, const struct listener_spec *spec)
+{
+	for (const struct open_listener *o = master->listeners; o != NULL; o = o->next) {
+		if (listener_is_beside(&o->listener, spec))
+			return true;
+	}
+	return false;
+}
+
+/* A unix path has one socket; which of ours is in the way, or NULL. */
+static const struct open_listener *find_on_path(const struct master *master,
+						const struct listener_spec *spec)
+{
+	const char *path = address_path(&spec->address), *other;
+
+	for (const struct open_listener *o = master->listeners; o != NULL; o = o->next) {
+		other = address_path(&o->listener.spec.address);
+		if (path != NULL && other != NULL && strcmp(path, other) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+/* Not another program is in the way, and to stop this one is not needed. */
+static void explain_path(const struct open_listener *other, struct text *why)
+{
+	*why = text_start(why->buf, why->size);
+	text_addf(why,
+		  "service %s serves this path with a socket of another type (reload once without "
+		  "this service, or choose another path)",
+		  other->service);
+}
+
 static void share_ports(const struct master *master, const struct listener_spec *spec, bool share)
 {
 	for (const struct open_listener *o = master->listeners; o != NULL; o = o->next) {
@@ -110,11 +143,16 @@ static int open_beside(struct master *master, struct open_listener *open,
 		       const struct conf_service *service, struct text *why)
 {
 	struct listener_spec spec = service->spec;
+	const struct open_listener *on_path = find_on_path(master, &spec);
 	int r, error;
 
 	if (listener_open(&spec, &open->listener, why) == 0)
 		return 0;
-	if (errno != EADDRINUSE || master->current == NULL)
+	if (errno == EADDRINUSE && on_path != NULL) {
+		explain_path(on_path, why);
+		errno = EADDRINUSE;
+	}
+	if (errno != EADDRINUSE || master->current == NULL || !has_beside(master, &spec))
 		return -1;
 	*why = text_start(why->buf, why->size);
 	spec.options.value[SOCKOPT_REUSE_PORT] = 1;

@@ -290,11 +290,17 @@ unsigned listener_waiting(const struct listener *listener)
 	return sum;
 }
 
+/* MPTCP has the ports of TCP. */
+static int whose_ports(const struct listener_spec *spec)
+{
+	return spec->protocol == IPPROTO_MPTCP ? IPPROTO_TCP : spec->protocol;
+}
+
 bool listener_is_beside(const struct listener *listener, const struct listener_spec *spec)
 {
 	const struct listener_spec *own = &listener->spec;
 
-	return own->type == spec->type && own->protocol == spec->protocol &&
+	return own->type == spec->type && whose_ports(own) == whose_ports(spec) &&
 	       address_is_inet(own->family) && address_is_inet(spec->family) &&
 	       own->type != SOCK_RAW && address_port(&spec->address) != 0 &&
 	       address_port(&listener->bound) == address_port(&spec->address);
