@@ -225,6 +225,8 @@ crash_loops() {
 	wait_daemon
 	[ "$DAEMON_STATUS" -eq 70 ]
 	log_has 'event=stopped status=70'
+	# not when the next try is due, 1.6 s later
+	[ $(($(log_ms 'event=stopping') - $(log_ms 'event=crash_loop'))) -lt 1500 ]
 }
 
 @test "64 workers that die at once while the master is stopped are all explained and back" {

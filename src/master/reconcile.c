@@ -364,6 +364,9 @@ void reconcile(struct master *master)
 		wake_at(&round, round.now_ms + 1000);
 	}
 	wake_at(&round, master->stop_deadline_ms);
+	/* a pool that is to end the service when it cannot serve */
+	if (master->stop_wanted > master->stopping)
+		wake_at(&round, round.now_ms);
 	loop_wake_at(master, round.wake_ms);
 	notify_status(master);
 	control_settle(master);
