@@ -785,11 +785,13 @@ said_by_both() {
 	sed -i 's,/one",/two",' "$CONF"
 	upgrade_daemon
 	run -0 "$PREFORKCTL" -c "$CONF" health
+	[ ! -e "$BATS_TEST_TMPDIR/one" ]
 	sed -i '/^control/d' "$CONF"
 	upgrade_daemon
 	run -0 "$PREFORKCTL" -c "$CONF" health
 	lock=$(find "/proc/$MASTER/fd" -lname '*.lock' -printf '%l\n')
 	[ "$(wc -l <"$lock")" -eq 2 ]
+	[ ! -e "$BATS_TEST_TMPDIR/two" ]
 	stop_daemon
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "master/account.h"
+#include "master/control.h"
 #include "master/handover.h"
 #include "master/postmortem.h"
 
@@ -43,6 +44,11 @@ static void put_master(const struct master *master, int conf_fd, FILE *out)
 	};
 
 	snprintf(record.config_path, sizeof(record.config_path), "%s", master->config_path);
+	if (master->control != NULL) {
+		snprintf(record.control_path, sizeof(record.control_path), "%s",
+			 master->control->path);
+		record.control_node = master->control->node;
+	}
 	for (const struct open_listener *l = master->listeners; l != NULL; l = l->next)
 		record.n_listeners++;
 	for (const struct account *a = master->accounts; a != NULL; a = a->next)

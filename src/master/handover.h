@@ -38,6 +38,8 @@ struct handover_master {
 	char config_path[PATH_MAX];
 	int conf_fd; /* the config as the new binary has read it */
 	int lock_fd, pidfile_fd, messages_fd;
+	char control_path[128]; /* of the control socket, which is not handed over */
+	struct unixpath_node control_node;
 	bool daemon_gone;
 	bool reload_wanted, reopen_wanted, respawn_wanted, upgrade_wanted;
 	unsigned last_id;

@@ -96,6 +96,8 @@ static int inherit(struct master *master, struct handover_cursor *cursor,
 	if (set_up(master, *conf_r, error) < 0 ||
 	    inherit_all(master, cursor, &record, *conf_r, error) < 0)
 		return -1;
+	/* the new one may be elsewhere */
+	unixpath_remove(record.control_path, &record.control_node);
 	if (inherit_attach(master) == 0)
 		return 0;
 	text_addf(error, "a descriptor that was handed over: %s", strerror(errno));
