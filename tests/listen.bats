@@ -171,8 +171,8 @@ backlog_of() {
 	MASTER=
 	grep -v 'AF_NETLINK' "$BATS_TEST_TMPDIR/trace"
 	# the mode is set before there is a path, and not changed afterwards; the owner before anybody can connect
-	[ "$(grep -Eo "(fchmod\([0-9]+, 0600|chmod\(\"$SOCK|fchmodat|bind\([0-9]+, \{sa_family=AF_UNIX|l?chown\(\"$SOCK|listen)" \
-		"$BATS_TEST_TMPDIR/trace" | grep -Eo '^[a-z]+' | tr '\n' ' ')" = "fchmod bind lchown listen " ]
+	[ "$(grep -Eo "(fchmod\([0-9]+, 0600|chmod\(\"$SOCK|fchmodat|bind\([0-9]+, \{sa_family=AF_UNIX|fchownat\([0-9]+, \"\", 65534, |listen)" \
+		"$BATS_TEST_TMPDIR/trace" | grep -Eo '^[a-z]+' | tr '\n' ' ')" = "fchmod bind fchownat listen " ]
 }
 
 @test "the path of a service that was killed is taken over, for every type" {
