@@ -302,6 +302,26 @@ status_of() {
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
 
+@test "a socket for messages that could not be bound is tried again by the next reload" {
+	strace -qq -o "$BATS_TEST_TMPDIR/probe" true || strict_skip "kernel: no ptrace here"
+	builtin_echo e '' | write_config
+	start_daemon
+	{
+		builtin_echo e ''
+		persistent a 'ready = notify workers { min = 1 }' tell=READY=1 serve
+	} | write_config
+	beside "$BATS_TEST_TMPDIR/strace" strace -qq -p "$MASTER" -e trace=bind -e inject=bind:error=ENOMEM
+	wait_for 10 "strace" is_traced "$MASTER"
+	reload_daemon
+	end_beside "$BESIDE"
+	log_has 'event=loop_failed error="no socket for the messages of programs"'
+	log_has 'event=reload_refused'
+	reload_daemon
+	log_has 'event=reload_done'
+	is_told "$(port_of a)" '[0-9]+ 2 hello'
+	stop_daemon
+}
+
 @test "a long message is obeyed to its last line" {
 	persistent a 'ready = notify workers { min = 1 }' "tell=STATUS=$(printf '%03000d' 7)\\nREADY=1" pause | write_config
 	start_daemon

@@ -51,6 +51,7 @@ static void add_worker(struct service_pool *pool, unsigned seat, pid_t pid)
 		.pid = pid,
 		.born_ms = 1000 + seat,
 		.told_why = seat == 2 ? "stuck" : NULL,
+		.kill_wanted = seat == 2,
 	};
 	pool_spawned(&pool->policy, seat, 5000 + seat);
 	pool_ready(&pool->policy, seat, 6000 + seat);
@@ -72,6 +73,7 @@ static struct generation *make_generation(struct master *master, unsigned id, un
 
 	generation->master = master;
 	generation->id = id;
+	generation->born_ms = 900 + id;
 	generation->conf = make_conf(n);
 	generation->n_pools = n;
 	generation->pools = calloc(n, sizeof(*generation->pools));
@@ -98,6 +100,7 @@ static struct open_listener *add_listener(struct master *master, const char *ser
 static struct master *make_master(void)
 {
 	struct master *master = calloc(1, sizeof(*master));
+	struct open_listener *stored;
 
 	master->config_path = "/etc/some.conf";
 	master->lock_fd = 7;
@@ -109,7 +112,9 @@ static struct master *make_master(void)
 	account_add(master, "one", &(struct counts){ .accepted = 7, .served = 6, .lost = 1 });
 	for (unsigned i = 0; i < ENDS; i++)
 		postmortem_add(master, &(struct postmortem){ .pid = (pid_t)i, .peer = "-" });
-	add_listener(master, "two", 1);
+	stored = add_listener(master, "two", 1);
+	stored->stored = 1;
+	snprintf(stored->stored_as, sizeof(stored->stored_as), "former");
 	master->current = make_generation(master, 6, 3);
 	master->current->pools[0].listener = add_listener(master, "one", 4);
 	add_worker(&master->current->pools[0], 0, 11);
@@ -173,6 +178,8 @@ static void check_all(const struct master *master)
 	CHECK_TEXT(master->listeners->service, "one", "first listener");
 	CHECK_NUMBER(master->listeners->listener.fds[3], 53, "its last socket");
 	CHECK_TEXT(master->listeners->next->service, "two", "second listener");
+	CHECK_TEXT(master->listeners->next->stored_as, "former", "its name in the store");
+	CHECK(master->listeners->next->stored == 1 && master->listeners->stored == 0);
 	CHECK(master->listeners->next->next == NULL);
 	CHECK_TEXT(master->accounts->service, "one", "account");
 	CHECK_NUMBER((long long)master->accounts->counts.lost, 1, "lost");
@@ -182,6 +189,8 @@ static void check_all(const struct master *master)
 		     "the oldest end that is kept");
 	CHECK_NUMBER(master->n_postmortems, ENDS, "how many there were");
 	CHECK(current->id == 6 && current->n_pools == 3 && current->inherited);
+	CHECK(current->born_ms == 906 && master->retired->born_ms == 905);
+	CHECK(current->pools[0].kills == 1 && master->retired->pools[0].kills == 0);
 	CHECK(current->pools[0].listener == master->listeners);
 	CHECK(current->pools[1].listener == NULL);
 	CHECK(master->retired->id == 5 && master->retired->next == NULL);
@@ -228,6 +237,26 @@ static void test_other_sizes(const char *content, size_t size)
 		free(exact);
 	}
 	CHECK(inherit(content, size + 1, conf) == NULL);
+}
+
+/* What is whole, and yet cannot be. */
+static void test_impossible(void)
+{
+	struct master *master = make_master();
+	const struct conf *conf = make_conf(3);
+	char why[256], *content;
+	size_t size;
+
+	master->current->pools[1].policy.capacity = 1;
+	content = open_content(bequeath(master, 33), &size, why);
+	CHECK(inherit(content, size, conf) == NULL);
+	master->current->pools[1].policy.capacity = SEATS;
+	master->listeners->listener.n_fds = 0;
+	content = open_content(bequeath(master, 33), &size, why);
+	CHECK(inherit(content, size, conf) == NULL);
+	master->listeners->listener.n_fds = 4;
+	content = open_content(bequeath(master, 33), &size, why);
+	CHECK(inherit(content, size, conf) != NULL);
 }
 
 /* The same in another file, with one bit changed, or cut off. */
@@ -299,6 +328,7 @@ int main(void)
 		return unit_end();
 	test_round(content, size);
 	test_other_sizes(content, size);
+	test_impossible();
 	test_corrupted(state);
 	test_sealed(state);
 	status = unit_end();
