@@ -804,7 +804,7 @@ said_by_both() {
 	age=$("$PREFORKCTL" -c "$CONF" status --json | sed 's/.*"generations":.*"age_ms":\([0-9]*\).*/\1/')
 	echo "age: $age"
 	[ "$age" -gt 0 ]
-	[ "$age" -le $(($(now_ms) - $(log_ms 'event=control_listening'))) ]
+	[ "$age" -le $(($(now_ms) - $(log_ms 'event=control_listening' | head -n 1))) ]
 	release
 	stop_daemon
 }
