@@ -101,6 +101,21 @@ alive() {
 	forget_account
 }
 
+# gaps_are MS: so long at least between two lines that match REGEX
+gaps_are() {
+	log_ms "$2" | awk -v least="$1" 'NR > 1 && $1 - last < least { print "only " $1 - last; bad = 1 } { last = $1 } END { exit bad }'
+}
+
+@test "slow: a worker that lies about its connections has one line in the time of a slow one, as an honest one has" {
+	start_with "$(wild_config 'min = 1' 'slow = 100ms')"
+	wild lie 1200
+	says lie
+	log_has 'event=conn_slow service=wild '
+	# a clock of the log and one of the master
+	gaps_are 98 'event=conn_slow service=wild '
+	forget_account
+}
+
 @test "a worker that calls the master as fast as it can harms nobody else" {
 	start_with "$(wild_config 'min = 1 max = 4' 'total = 0')"
 	wild flood 1200

@@ -85,6 +85,11 @@ static void end_stuck(struct worker *worker, long long age_ms, long long now_ms)
 		worker->pool->generation->start_failed = true;
 }
 
+static long long later(long long a_ms, long long b_ms)
+{
+	return a_ms > b_ms ? a_ms : b_ms;
+}
+
 long long overdue_check(struct worker *worker, const struct counts *counts, long long now_ms)
 {
 	const struct conf_service *service = worker->pool->service;
@@ -98,10 +103,12 @@ long long overdue_check(struct worker *worker, const struct counts *counts, long
 		end_stuck(worker, now_ms - since_ms, now_ms);
 		stuck_ms = 0;
 	}
+	/* a conn begins after the last line at the earliest, whatever a worker that lies says */
 	if (service->slow_ms > 0 && worker->slow_conn != counts->accepted)
-		slow_ms = since_ms + service->slow_ms;
+		slow_ms = later(since_ms, worker->slow_ms) + service->slow_ms;
 	if (slow_ms != 0 && now_ms >= slow_ms) {
 		worker->slow_conn = counts->accepted;
+		worker->slow_ms = now_ms;
 		log_slow(worker, slot, now_ms - since_ms);
 		slow_ms = 0;
 	}

@@ -38,7 +38,8 @@ struct worker {
 	long long born_ms;
 	uint64_t conns_max;   /* then it is to be replaced; 0: never */
 	long long expires_ms; /* likewise */
-	uint64_t slow_conn;   /* the number of the conn that was said to be slow */
+	uint64_t slow_conn;   /* the number of the conn that was said to be slow, */
+	long long slow_ms;    /* when that was */
 	bool kill_wanted;     /* somebody asked for its end */
 	const char *told_why; /* for the line that it was killed; NULL: its time was over */
 	/* of a persistent program, 0 for not: */
