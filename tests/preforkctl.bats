@@ -198,7 +198,7 @@ json() {
 	[ "${lines[0]}" = 'a: unchanged, keeps its workers' ]
 	[ "${lines[1]}" = 'b: keeps its workers, but for their number (workers.max)' ]
 	[ "${lines[2]}" = 'c: new workers (timeouts.idle, run.umask)' ]
-	[[ ${lines[3]} == "d: the old listener is closed, a new one opened on unix stream $BATS_TEST_TMPDIR/s, new workers (family, "* ]]
+	[[ ${lines[3]} == "d: its listener is closed, a listener is opened on unix stream $BATS_TEST_TMPDIR/s, new workers (family, "* ]]
 	[[ ${lines[4]} == 'f: new, a listener is opened on inet stream 127.0.0.1' ]]
 	[ "${lines[5]}" = 'e: removed, its listener is closed' ]
 	[ "${#lines[@]}" -eq 6 ]
@@ -210,6 +210,54 @@ json() {
 	log_lacks event=reload_
 	log_lacks level=error
 	[ ! -e "$BATS_TEST_TMPDIR/s" ]
+}
+
+@test "reload --plan: a listener stays with its address, whatever its service is called" {
+	local one two three i ports=()
+	export RELOAD_KEY=
+	# service NAME PORT [ADDRESS]
+	service() { echo "service $1 { port = $2 address = \"${3-localhost}\" handler = echo workers { min = 1 } }"; }
+	for i in 1 2 3; do
+		ports[i]=$(free_port)
+	done
+	one=127.0.0.1:${ports[1]} two=127.0.0.1:${ports[2]} three=127.0.0.1:${ports[3]}
+	start_with "$(service a "${ports[1]}")" "$(service b "${ports[2]}")" "$(service c "${ports[3]}")"
+	{ service a "${ports[2]}"; service b "${ports[1]}"; service d "${ports[3]}" 127.0.0.1; } | write_config
+	run -0 ctl reload --plan
+	[ "${lines[0]}" = "a: its listener becomes that of b, it takes over the listener of b on inet stream $two, new workers (port)" ]
+	[ "${lines[1]}" = "b: its listener becomes that of a, it takes over the listener of a on inet stream $one, new workers (port)" ]
+	[ "${lines[2]}" = "d: new, it takes over the listener of c on inet stream $three" ]
+	[ "${lines[3]}" = 'c: removed, its listener becomes that of d' ]
+	[ "${#lines[@]}" -eq 4 ]
+	# and so it is
+	reload_daemon
+	[ "$(log_count event=listening)" -eq 3 ]
+	log_lacks event=listener_closed
+	# the same in other words
+	{ service a "${ports[2]}"; service b "${ports[1]}"; service d "${ports[3]}"; } | write_config
+	run -0 ctl reload --plan
+	[ "${lines[2]}" = 'd: new workers (address)' ]
+}
+
+@test "a global key that takes a restart is a warning of the reload, and of its plan" {
+	export RELOAD_KEY=
+	start
+	{ echo 'pidfile = "/nowhere/pid"'; cat "$CONF"; echo 'control { mode = 0666 }'; } | write_config
+	run -0 --separate-stderr ctl reload --plan
+	[ "$output" = 'a: unchanged, keeps its workers' ]
+	# shellcheck disable=SC2154  # run sets stderr
+	[ "$stderr" = "$CONF:1: warning: pidfile: a reload does not change it, a restart does
+$CONF:3: warning: control.mode: a reload does not change it, a restart does" ]
+	run -0 --separate-stderr ctl reload --wait
+	[ "$output" = 'reload done generation=2' ]
+	[ "$stderr" = "$CONF:1: warning: pidfile: a reload does not change it, a restart does
+$CONF:3: warning: control.mode: a reload does not change it, a restart does" ]
+	# it is said when it changes
+	run -0 --separate-stderr ctl reload --wait
+	[ -z "$stderr" ]
+	sed -i /pidfile/d "$CONF"
+	run -0 --separate-stderr ctl reload --wait
+	[ "$stderr" = "$CONF: warning: pidfile: a reload does not change it, a restart does" ]
 }
 
 @test "reload --wait: the exit status and the text are the verdict" {

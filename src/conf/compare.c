@@ -48,6 +48,10 @@ static const char *const socket_keys[] = {
 	"family", "type", "protocol", "address", "port", "path", "scope", NULL,
 };
 
+static const char *const restart_keys[] = {
+	"pidfile", "control.path", "control.mode", "control.group", NULL,
+};
+
 static bool is_among(const char *const *keys, const char *key)
 {
 	while (*keys != NULL && strcmp(*keys, key) != 0)
@@ -140,6 +144,28 @@ enum conf_change conf_compare(const struct conf *a_conf, const struct conf_servi
 		note(&list, "user and groups");
 	}
 	return change;
+}
+
+void conf_compare_global(const struct conf *was, const struct conf *conf, char *lines, size_t size)
+{
+	struct text text = text_start(lines, size);
+
+	for (const struct option *row = options_global; row->name != NULL; row++) {
+		struct conf_origin origin = conf->origin[row - options_global];
+		char key[64];
+
+		compile_key(row, key, sizeof(key));
+		if (!is_among(restart_keys, key) ||
+		    same_value(row, was, (const char *)was + row->field, conf,
+			       (const char *)conf + row->field))
+			continue;
+		text_add(&text, conf_list_string(conf, conf->files, origin.file));
+		/* a key that stands there no more has no line */
+		if (origin.line > 0)
+			text_addf(&text, ":%u", origin.line);
+		text_addf(&text, ": warning: %s: a reload does not change it, a restart does\n",
+			  key);
+	}
 }
 
 const struct conf_service *conf_find(const struct conf *conf, const char *name)

@@ -7,6 +7,8 @@
 
 #include "conf/conf.h"
 
+#define CONF_GLOBAL_MAX 8192 /* bytes of warnings about global keys */
+
 /* Each includes what is before it: workers with another config may have another socket. */
 enum conf_change {
 	CONF_SAME,     /* nothing to do */
@@ -24,6 +26,12 @@ enum conf_change {
 enum conf_change conf_compare(const struct conf *a_conf, const struct conf_service *a,
 			      const struct conf *b_conf, const struct conf_service *b,
 			      char *changed, size_t size);
+
+/*
+ * A warning for each global key that differs and that only a restart puts into effect:
+ * lines as the warnings of a conf are, cut at size.
+ */
+void conf_compare_global(const struct conf *was, const struct conf *conf, char *lines, size_t size);
 
 /* The service of this name, or NULL. */
 const struct conf_service *conf_find(const struct conf *conf, const char *name);

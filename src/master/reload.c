@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "conf/compare.h"
 #include "master/control.h"
 #include "master/generation.h"
 #include "master/notify.h"
@@ -28,13 +29,18 @@ static void log_errors(const char *errors)
 	free(copy);
 }
 
-void reload_log_warnings(const struct conf *conf)
+static void log_warnings(const char *warnings)
 {
-	char *copy = strdup(conf_string(conf, conf->warnings)), *rest = copy, *line;
+	char *copy = strdup(warnings), *rest = copy, *line;
 
 	while ((line = text_next_line(&rest)) != NULL)
 		log_warning("config_warning", KV("text", line));
 	free(copy);
+}
+
+void reload_log_warnings(const struct conf *conf)
+{
+	log_warnings(conf_string(conf, conf->warnings));
 }
 
 int reload_apply_log(const struct master *master, const struct conf *conf)
@@ -149,8 +155,11 @@ const char *reload_replaces_all(const struct master *master, const struct conf *
 static void build(struct master *master, const struct conf *conf)
 {
 	bool all = reload_replaces_all(master, conf) != NULL;
+	char lines[CONF_GLOBAL_MAX];
 	int status;
 
+	conf_compare_global(master->current->conf, conf, lines, sizeof(lines));
+	log_warnings(lines);
 	reload_log_warnings(conf);
 	if (reload_apply_log(master, conf) < 0) {
 		log_error("log_failed", KV("file", conf_string(conf, conf->log)),

@@ -129,8 +129,9 @@ struct verdict {
 
 /* What a reload would do, for who asked last. */
 struct plan {
-	int status; /* 0; or one of sysexits.h, and then the text says why it would fail */
-	char *text; /* lines */
+	int status;	   /* 0; or one of sysexits.h, and then the text says why it would fail */
+	char *text;	   /* lines */
+	unsigned warnings; /* so many of them, the first */
 };
 
 enum master_stop { STOP_NOT, STOP_GRACEFUL, STOP_NOW };
