@@ -10,6 +10,7 @@
 #include "master/daemon.h"
 #include "master/notify.h"
 #include "master/persist.h"
+#include "master/postmortem.h"
 #include "master/reconcile.h"
 #include "master/reload.h"
 #include "master/state.h"
@@ -134,6 +135,8 @@ int loop_setup(struct master *master)
 		sd_event_source_unref(post);
 	if (r >= 0)
 		r = add_watchdog(master);
+	if (r >= 0)
+		postmortem_setup(master);
 	return r < 0 ? r : 0;
 }
 

@@ -130,6 +130,7 @@ int master_run(const struct master_options *options, const struct conf *conf)
 		.handover_fd = options->handover_fd,
 		.born_ms = clock_now_ms(),
 		.messages_fd = -1,
+		.oom_fd = -1,
 		.lock_fd = -1,
 		.pidfile_fd = -1,
 	};
@@ -140,7 +141,6 @@ int master_run(const struct master_options *options, const struct conf *conf)
 	/* arrays for thousands of workers go back to the system, as they would not by default */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	(void)orphans_setup(); /* fails on no kernel since 3.4 */
-	postmortem_setup(&master);
 	upgrade_setup(&master);
 	/* before the first line, whose reader may be gone */
 	signal(SIGPIPE, SIG_IGN);

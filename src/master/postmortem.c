@@ -6,8 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "master/state.h"
+
+#define OOM_END_MS 5000	  /* who the kernel has killed for memory is gone after that */
+#define EVENTS_A_SECOND 5 /* a group at its limit has many, which count nobody */
 
 void postmortem_add(struct master *master, const struct postmortem *record)
 {
@@ -61,25 +65,61 @@ static long long count_oom_kills(int fd)
 	return n;
 }
 
+/*
+ * The kernel counts, and tells nobody whom. Those of long ago are none of the worker that
+ * dies now: they were programs, or somebody else in the group.
+ */
+static void update(struct master *master)
+{
+	long long n = count_oom_kills(master->oom_fd), now_ms = clock_now_ms();
+
+	if (now_ms - master->oom_seen_ms > OOM_END_MS && master->oom_kills < master->oom_seen)
+		master->oom_kills = master->oom_seen;
+	if (n > master->oom_seen) {
+		master->oom_seen = n;
+		master->oom_seen_ms = now_ms;
+	}
+}
+
+static int on_events(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	update(data);
+	return 0;
+}
+
+/* The kernel says when a number changes; a file that only plays its part does not. */
+static void watch_events(struct master *master)
+{
+	if (sd_event_add_io(master->event, &master->oom_events, master->oom_fd, EPOLLPRI, on_events,
+			    master) < 0)
+		return;
+	(void)sd_event_source_set_ratelimit(master->oom_events, 1000000, EVENTS_A_SECOND);
+}
+
 void postmortem_setup(struct master *master)
 {
 	master->oom_fd = open_events();
-	master->oom_kills = count_oom_kills(master->oom_fd);
+	master->oom_kills = master->oom_seen = count_oom_kills(master->oom_fd);
+	if (master->oom_kills >= 0)
+		watch_events(master);
 }
 
 void postmortem_free(struct master *master)
 {
+	master->oom_events = sd_event_source_disable_unref(master->oom_events);
 	fd_close(&master->oom_fd);
 	free(master->postmortems);
 }
 
 enum postmortem_oom postmortem_was_oom(struct master *master)
 {
-	long long n = count_oom_kills(master->oom_fd);
-
-	if (n < 0)
+	if (master->oom_kills < 0)
 		return OOM_UNKNOWN;
-	if (n <= master->oom_kills)
+	update(master);
+	if (master->oom_seen <= master->oom_kills)
 		return OOM_NO;
 	master->oom_kills++;
 	return OOM_YES;

@@ -35,7 +35,7 @@ struct postmortem {
 
 struct master;
 
-/* From here on it is known whom the OOM killer has ended before. */
+/* Before there are workers: whom the OOM killer has ended up to here is none of them. */
 void postmortem_setup(struct master *master);
 void postmortem_free(struct master *master);
 
@@ -46,9 +46,8 @@ void postmortem_add(struct master *master, const struct postmortem *record);
 const struct postmortem *postmortem_get(const struct master *master, unsigned back);
 
 /*
- * Whether the kernel's OOM killer has ended a process of our cgroup since it was asked
- * last; each is told once. Source: memory.events in cgroups(7). OOM_UNKNOWN without
- * such a file.
+ * Whether the kernel's OOM killer has ended a process of our cgroup in the last seconds;
+ * each is told once. Source: memory.events in cgroups(7). OOM_UNKNOWN without such a file.
  */
 enum postmortem_oom postmortem_was_oom(struct master *master);
 

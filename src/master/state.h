@@ -172,7 +172,10 @@ struct master {
 	struct postmortem *postmortems; /* a ring; see postmortem.h */
 	unsigned n_postmortems;		/* that there ever were */
 	int oom_fd;			/* where the kernel counts those it killed for memory */
-	long long oom_kills;		/* of which we know */
+	long long oom_kills;		/* of which we know; -1: nobody tells */
+	long long oom_seen;		/* that were counted, */
+	long long oom_seen_ms;		/* the last ones at this moment */
+	sd_event_source *oom_events;
 
 	/* facts set by signals */
 	bool reap_wanted, reload_wanted, reopen_wanted, respawn_wanted, upgrade_wanted;

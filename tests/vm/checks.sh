@@ -516,6 +516,72 @@ insert_modules() {
 	return "$status"
 }
 
+# ---- the OOM killer: a preforkd of its own, in a control group with little memory ----
+
+readonly oom_log=/run/oom.log
+
+start_in_group() {
+	local group=/sys/fs/cgroup/little
+
+	mkdir -p /sys/fs/cgroup
+	mount -t cgroup2 cgroup /sys/fs/cgroup && echo +memory >/sys/fs/cgroup/cgroup.subtree_control &&
+		mkdir "$group" && echo $((100 << 20)) >"$group/memory.max" || return
+	cat >/etc/oom.conf <<-'END'
+	control { path = "" }
+	service wild { port = 1201 handler = "/lib/wild.so" workers { max = 1 } }
+	service hog {
+		port = 1202 handler = exec workers { max = 1 }
+		command = { "/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1" }
+	}
+	END
+	# shellcheck disable=SC2016  # $$ is that shell's
+	sh -c 'echo $$ >"$1/cgroup.procs" && exec preforkd -c /etc/oom.conf' sh "$group" >"$oom_log" 2>&1 &
+	master=$!
+	wait_for 20 oom_log_has event=ready
+}
+
+oom_log_has() {
+	grep -Eq -- "$1" "$oom_log"
+}
+
+# killed_as OOM COMMAND...: COMMAND ends the worker of wild by SIGKILL, and so it is explained
+killed_as() {
+	local oom=$1 pid
+
+	shift
+	wait_for 10 has_worker wild || return
+	pid=$(worker_of wild)
+	"$@" "$pid"
+	wait_for 20 oom_log_has "event=worker_exit .*worker_pid=$pid .*reason=SIGKILL "
+	grep "event=worker_exit .*worker_pid=$pid " "$oom_log"
+	oom_log_has "event=worker_exit .*worker_pid=$pid .* oom=$oom "
+}
+
+has_worker() {
+	[[ -n $(worker_of "$1") ]]
+}
+
+takes_too_much() {
+	echo 'alloc 400' | timeout 20 socat -t 20 - TCP4:127.0.0.1:1201
+}
+
+# A program is killed for its memory; its worker is not.
+program_takes_too_much() {
+	timeout 20 socat -u TCP4:127.0.0.1:1202 -
+	wait_for 10 oom_log_has 'event=program_exit service=hog .*reason=SIGKILL '
+}
+
+# Nobody can tell who of two that died in the same moment was meant, but the kernel does not take so long.
+later() {
+	local end=$((SECONDS + 7))
+
+	wait_for 20 is_at "$end"
+}
+
+is_at() {
+	[[ $SECONDS -ge $1 ]]
+}
+
 # ---- the checks ----
 
 make_config
@@ -643,4 +709,14 @@ check 'after the stop: tipc rdm is not answered' nobody_there tipc-rdm 1 69
 check 'after the stop: the names of tipc are withdrawn' names_are_withdrawn
 check 'the log of preforkd has no error' log_is_clean
 check 'the kernel has nothing to complain of' kernel_is_content
+
+check 'a preforkd in a control group with 100 MiB' start_in_group
+check 'a worker that takes too much memory: oom=yes' killed_as yes takes_too_much
+check 'the next one, which somebody kills: oom=no' killed_as no kill -KILL
+check 'a program that takes too much memory is killed' program_takes_too_much
+check 'some time later' later
+check 'a worker that somebody kills after that: oom=no' killed_as no kill -KILL
+check 'and again, one that takes too much: oom=yes' killed_as yes takes_too_much
+check 'it stops with status 0' stop
+sed 's/^/oom: /' "$oom_log" >>"$log"
 printf '1..%d\n' "$number"
