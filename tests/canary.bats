@@ -56,7 +56,7 @@ reload_refused() {
 	begin 1m 'handler = echo timeouts { idle = 5s }'
 	kill -KILL "$(comm -13 <(sort <<<"$OLD") <(workers_of "$MASTER" | sort))"
 	reload_refused
-	log_has 'event=reload_refused error="a worker died during the start'
+	log_has 'event=reload_refused error="a canary died or was stuck'
 	answers "$(port_of a)"
 }
 
@@ -102,4 +102,5 @@ ask_until_refused() {
 	kill -STOP "$canary"
 	reload_refused
 	log_has event=worker_stuck
+	log_has 'event=reload_refused error="a canary died or was stuck'
 }

@@ -113,6 +113,20 @@ has_fds() {
 	answer_has '^service name="a" .* accepted=2 served=2 .* in_flight=0 ' status
 }
 
+@test "all busy is a pool that has no room for more, as long as others finish what they have" {
+	start
+	hold "$PORT" 7
+	hold "$PORT" 8
+	ask pause a
+	wait_for 5 "both leave" answer_has '^service name="a" state="paused" .* leaving=2 ' status
+	ask resume a
+	hold "$PORT" 9
+	# two finish, and of two that may be there is one
+	answer_has '^service name="a" state="all busy" .* workers=3 busy=1 idle=0 starting=0 leaving=2 .* max=2 ' status
+	release 7
+	wait_for 5 "the other one" answer_has '^service name="a" state="ok" .* busy=1 idle=1 ' status
+}
+
 answer_lacks() {
 	! answer_has "$@"
 }
@@ -407,7 +421,7 @@ pid_of_worker() {
 	wait_for 5 "its end" log_has "event=worker_exit .*worker_pid=$old"
 	answer_has "^postmortem at_ms=[0-9]+ service=\"a\" reason=\"SIGSEGV[^\"]*\" oom=\"(no|unknown)\" worker=[12] pid=$old .* lost=1 peer=\"127.0.0.1:[0-9]+\" conn_age_ms=" postmortem
 	answer_has "pid=$old" postmortem a
-	[ "$(ask postmortem b)" = $'ok\nend' ]
+	[ "$(ask postmortem b)" = $'error 64 there is no service "b"\nend' ]
 }
 
 # ---- who may ----

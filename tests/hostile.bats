@@ -230,6 +230,7 @@ crash_loops() {
 		"$PREFORKCTL" -s "$DIR/control.sock" $again
 		n=$((n + 1))
 		wait_for 20 "it stops again after $again" crash_loops $n
+		"$PREFORKCTL" -s "$DIR/control.sock" status | grep -q '^halt  *stopped  *0 '
 	done
 	n_workers_is 0 halt
 	[ "$(log_count 'event=worker_exit service=halt .*reason=setup_failed')" -ge 12 ]

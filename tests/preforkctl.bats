@@ -301,6 +301,7 @@ $CONF:3: warning: control.mode: a reload does not change it, a restart does" ]
 @test "stop and log-level, version and what is no command" {
 	start
 	[ "$(ctl log-level)" = level=info ]
+	[ "$(ctl postmortem)" = 'no worker has died' ]
 	ctl log-level debug
 	[ "$(ctl log-level)" = level=debug ]
 	[[ $(ctl version) == "version=\""*"\" pid=$MASTER" || $(ctl version) == "version="*" pid=$MASTER" ]]

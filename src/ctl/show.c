@@ -235,6 +235,8 @@ void show_postmortem(struct answer *answer, FILE *out)
 {
 	struct record record;
 
+	if (answer->records[0] == '\0')
+		fputs("no worker has died\n", out);
 	while (answer_next(&answer->records, &record))
 		show_death(&record, out);
 }

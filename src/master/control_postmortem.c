@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "master/control_command.h"
+#include "master/control_status.h"
 #include "master/postmortem.h"
 
 static void tell_conn(struct control_reply *reply, const struct postmortem *record)
@@ -40,9 +41,15 @@ void control_postmortem(struct control_call *call)
 {
 	const char *service = control_argument(call);
 	const struct postmortem *record;
+	unsigned n = 0;
 
 	for (unsigned i = 0; (record = postmortem_get(call->master, i)) != NULL; i++) {
-		if (service == NULL || strcmp(record->service, service) == 0)
-			tell(&call->reply, record);
+		if (service != NULL && strcmp(record->service, service) != 0)
+			continue;
+		tell(&call->reply, record);
+		n++;
 	}
+	/* one that is no more may have left some */
+	if (n == 0)
+		(void)control_status_exists(call, service);
 }

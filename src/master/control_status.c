@@ -170,8 +170,7 @@ static void ignore(struct control_call *call, struct service_pool *pool, const c
 	(void)state;
 }
 
-/* False, and the answer says so, when a service is named that is nowhere. */
-static bool exists(struct control_call *call, const char *service)
+bool control_status_exists(struct control_call *call, const char *service)
 {
 	if (service == NULL || visit_all(call, service, ignore) > 0)
 		return true;
@@ -184,7 +183,7 @@ void control_status(struct control_call *call)
 	const char *service = control_argument(call);
 	struct master *master = call->master;
 
-	if (!exists(call, service))
+	if (!control_status_exists(call, service))
 		return;
 	tell_master(call);
 	/* at the start there is no other one yet */
@@ -235,7 +234,7 @@ static void tell_pool(struct control_call *call, struct service_pool *pool, cons
 
 void control_workers(struct control_call *call)
 {
-	if (exists(call, control_argument(call)))
+	if (control_status_exists(call, control_argument(call)))
 		visit_all(call, control_argument(call), tell_pool);
 }
 

@@ -7,6 +7,8 @@
 #ifndef PREFORKD_MASTER_CONTROL_STATUS_H
 #define PREFORKD_MASTER_CONTROL_STATUS_H
 
+#include <stdbool.h>
+
 struct control_call;
 
 /*
@@ -18,6 +20,9 @@ void control_status(struct control_call *call);
 
 /* A record "worker" for each, of all services or of one, in all generations. */
 void control_workers(struct control_call *call);
+
+/* False, and the answer says so, when a service is named (not NULL) that is nowhere. */
+bool control_status_exists(struct control_call *call, const char *service);
 
 /*
  * --live: the master answers. --ready: it does not stop, and each service has a

@@ -50,12 +50,23 @@ struct view control_view_pool(const struct service_pool *pool)
 	return view;
 }
 
+/* Nobody said so but on_crash_loop. */
+static bool was_stopped(const struct service_pool *pool)
+{
+	return pool->service->on_crash_loop == CONF_CRASH_STOP && pool_in_crash_loop(&pool->policy);
+}
+
+static bool is_full(const struct service_pool *pool, const struct view *view)
+{
+	return view->busy >= view->max || (view->starting == 0 && !pool_may_grow(&pool->policy));
+}
+
 const char *control_view_state(const struct service_pool *pool, const struct view *view)
 {
 	if (pool->listener == NULL)
 		return "waiting for its address";
 	if (pool->policy.paused)
-		return "paused";
+		return was_stopped(pool) ? "stopped" : "paused";
 	if (view->busy + view->idle == 0 && view->backoff_ms > 0)
 		return "failing";
 	if (view->busy + view->idle + view->starting == 0)
@@ -63,7 +74,7 @@ const char *control_view_state(const struct service_pool *pool, const struct vie
 	if (view->busy + view->idle == 0)
 		return "starting";
 	if (view->idle == 0)
-		return view->busy >= view->max ? "all busy" : "growing";
+		return is_full(pool, view) ? "all busy" : "growing";
 	return "ok";
 }
 

@@ -115,7 +115,10 @@ int lock_config(const char *config_path, bool *heir_r, int *status_r)
 	runtime_directory(directory);
 	if (mkdir(directory, 0755) < 0 && errno != EEXIST) {
 		log_error("lock_failed", KV("directory", directory), KV("error", strerror(errno)),
-			  KV("remedy", "create it, or set RUNTIME_DIRECTORY"));
+			  KV("remedy",
+			     geteuid() == 0 ?
+				     "make the directory above it" :
+				     "make the directory above it, or set RUNTIME_DIRECTORY"));
 		*status_r = EX_CANTCREAT;
 		return -1;
 	}

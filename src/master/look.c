@@ -184,21 +184,13 @@ static unsigned see_waiting(struct service_pool *pool)
 	return pool->guess;
 }
 
-static bool may_grow(const struct service_pool *pool)
-{
-	const struct pool *policy = &pool->policy;
-
-	/* those that leave may finish what they have, and keep their seats meanwhile */
-	return !policy->paused && pool_fresh(policy) < policy->limits.max &&
-	       policy->count[SEAT_EMPTY] > 0;
-}
-
 static void see_full(struct service_pool *pool, unsigned waiting, long long now_ms)
 {
 	const struct pool *policy = &pool->policy;
 	const char *service = conf_string(pool->generation->conf, pool->service->name);
 	bool said = pool->full_said_ms > pool->full_ms + FULL_FIRST_MS;
-	bool full = waiting > 0 && !may_grow(pool) && policy->count[SEAT_STARTING] == 0;
+	bool full =
+		waiting > 0 && !pool_may_grow(&pool->policy) && policy->count[SEAT_STARTING] == 0;
 
 	if (full && pool->full_ms == 0) {
 		pool->full_ms = now_ms;
@@ -250,7 +242,7 @@ static void look(struct service_pool *pool, long long now_ms)
 		atomic_store(&bell->peak, bell_busy(bell));
 	see_full(pool, waiting, now_ms);
 	clock_earlier(&pool->look_ms, pool->times_ms);
-	if (pool->called && !may_grow(pool))
+	if (pool->called && !pool_may_grow(&pool->policy))
 		pool->quiet_ms = now_ms + QUIET_MS;
 	pool->called = false;
 	pool->looked = true;
@@ -277,7 +269,7 @@ static int64_t add(int64_t a, unsigned b)
 static int64_t call_at(const struct service_pool *pool)
 {
 	unsigned ready = pool->policy.count[SEAT_READY];
-	unsigned spare = may_grow(pool) ? pool->policy.limits.spare : 0;
+	unsigned spare = pool_may_grow(&pool->policy) ? pool->policy.limits.spare : 0;
 	int64_t limit = BELL_NEVER;
 
 	if (spare == 0)
@@ -304,7 +296,7 @@ static void set_bell(struct service_pool *pool, long long now_ms)
 		clock_earlier(&pool->look_ms, pool->deaf_ms);
 	else
 		sd_event_source_set_enabled(pool->bell, SD_EVENT_ON);
-	if (!may_grow(pool) && limit == BELL_NEVER && pool->busy > 0)
+	if (!pool_may_grow(&pool->policy) && limit == BELL_NEVER && pool->busy > 0)
 		clock_earlier(&pool->look_ms, now_ms + QUIET_MS);
 	atomic_store(&bell->ring_at, limit);
 	/* it may have been so before it was written down */
@@ -316,9 +308,9 @@ static void set_bell(struct service_pool *pool, long long now_ms)
 static void watch_arrivals(struct service_pool *pool)
 {
 	const struct pool *policy = &pool->policy;
-	bool wanted = pool->generation == pool->generation->master->current && may_grow(pool) &&
-		      policy->waiting == 0 && policy->count[SEAT_STARTING] == 0 &&
-		      pool->busy == policy->count[SEAT_READY];
+	bool wanted = pool->generation == pool->generation->master->current &&
+		      pool_may_grow(policy) && policy->waiting == 0 &&
+		      policy->count[SEAT_STARTING] == 0 && pool->busy == policy->count[SEAT_READY];
 
 	if (wanted && pool->arrival == NULL)
 		(void)listen_to(pool, listener_fd(&pool->listener->listener, 0), on_arrival,

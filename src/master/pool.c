@@ -95,6 +95,11 @@ unsigned pool_wanted(const struct pool *pool)
 	return wanted < limits->max ? wanted : limits->max;
 }
 
+bool pool_may_grow(const struct pool *pool)
+{
+	return !pool->paused && pool_fresh(pool) < pool->limits.max && pool->count[SEAT_EMPTY] > 0;
+}
+
 /* Those that leave: told again, and killed when their time is over. */
 static struct pool_step next_of_leaving(const struct pool *pool, long long now_ms)
 {

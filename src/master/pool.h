@@ -133,6 +133,9 @@ unsigned pool_wanted(const struct pool *pool);
 /* How many it has that are not expired, starting or ready. */
 unsigned pool_fresh(const struct pool *pool);
 
+/* Whether there is room for one more; those that leave keep their seats until they have finished. */
+bool pool_may_grow(const struct pool *pool);
+
 /* ---- what happened (pool_events.c) ---- */
 
 void pool_spawned(struct pool *pool, unsigned seat, long long now_ms);

@@ -267,6 +267,13 @@ static void settle_canary(struct master *master, struct round *round)
 	}
 }
 
+static const char *why_failed(const struct generation *starting)
+{
+	if (starting->canary == CANARY_SINGS)
+		return "a canary died or was stuck (its own line says why)";
+	return "a worker died during the start (its own line says why)";
+}
+
 static void settle_starting(struct master *master, struct round *round)
 {
 	struct generation *starting = master->starting;
@@ -277,7 +284,7 @@ static void settle_starting(struct master *master, struct round *round)
 	if (!starting->bound)
 		wake_at(round, master->bind_next_ms);
 	else if (starting->start_failed)
-		drop(master, "a worker died during the start (its own line says why)", EX_OSERR);
+		drop(master, why_failed(starting), EX_OSERR);
 	else if (settled_ms != 0 && round->now_ms >= settled_ms)
 		settle_canary(master, round);
 	else if (round->now_ms >= starting->start_deadline_ms)
