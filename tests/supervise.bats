@@ -334,6 +334,42 @@ older_than() {
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
 
+@test "a user who may have no more processes: those that are there serve, and it goes on when he may" {
+	local dir=$BATS_TEST_TMPDIR
+	need_root
+	install -m 755 "$PREFORKD" "$dir/real"
+	install -d -o 54325 "$dir/run"
+	# the master and two workers
+	cat >"$dir/preforkd" <<-END
+		#!/bin/sh
+		RUNTIME_DIRECTORY=$dir/run exec prlimit --nproc=3:64 setpriv --reuid=54325 --regid=54325 --clear-groups \
+			--inh-caps=-all "$dir/real" "\$@"
+	END
+	chmod 755 "$dir/preforkd"
+	PREFORKD=$dir/preforkd
+	start_with 'service a { handler = echo workers { min = 1 max = 4 spare = 1 } timeouts { drain = 5s } }'
+	hold "$(port_of a)" 7
+	wait_for 5 "a second worker" n_workers_is 2
+	hold "$(port_of a)" 8
+	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
+	wait_for 20 "2 failures" fork_failed_times 2
+	log_has 'level=warning .*event=fork_failed service=a worker=3 error="Resource temporarily unavailable" retry_ms=100'
+	reload_daemon
+	log_has 'event=reload_refused error="Resource temporarily unavailable"'
+	serve_on 7
+	serve_on 8
+	n_workers_is 2
+	# root may not do so everywhere
+	setpriv --reuid=54325 --regid=54325 --clear-groups prlimit --nproc=64:64 --pid "$MASTER"
+	serve_on 9
+	wait_for 20 "one to spare" n_workers_is 4
+	reload_daemon
+	log_has event=reload_done
+	log_lacks event=crash_loop
+	stop_daemon
+	[ "$DAEMON_STATUS" -eq 0 ]
+}
+
 fork_failed_times() {
 	[ "$(log_count 'event=fork_failed')" -ge "$1" ]
 }

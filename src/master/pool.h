@@ -133,7 +133,7 @@ unsigned pool_wanted(const struct pool *pool);
 /* How many it has that are not expired, starting or ready. */
 unsigned pool_fresh(const struct pool *pool);
 
-/* Whether there is room for one more; those that leave keep their seats until they have finished. */
+/* Is there room for one more? Those that leave keep their seats until they have finished. */
 bool pool_may_grow(const struct pool *pool);
 
 /* ---- what happened (pool_events.c) ---- */
