@@ -347,12 +347,13 @@ older_than() {
 	END
 	chmod 755 "$dir/preforkd"
 	PREFORKD=$dir/preforkd
-	start_with 'service a { handler = echo workers { min = 1 max = 4 spare = 1 } timeouts { drain = 5s } }'
+	start_with 'service a { handler = echo workers { min = 1 max = 4 spare = 1 on_crash_loop = exit } timeouts { drain = 5s } }'
 	hold "$(port_of a)" 7
 	wait_for 5 "a second worker" n_workers_is 2
 	hold "$(port_of a)" 8
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
-	wait_for 20 "2 failures" fork_failed_times 2
+	# that is no crash loop of the service
+	wait_for 20 "6 failures" fork_failed_times 6
 	log_has 'level=warning .*event=fork_failed service=a worker=3 error="Resource temporarily unavailable" retry_ms=100'
 	reload_daemon
 	log_has 'event=reload_refused error="Resource temporarily unavailable"'

@@ -39,7 +39,7 @@
 #define POOL_USEFUL_MS 1000	/* a worker that was ready for so long was of use */
 #define POOL_REPEAT_MS 100	/* until the second stop signal to one worker; then doubling */
 #define POOL_REPEAT_MAX_MS 5000 /* between two of them */
-#define POOL_CRASH_LOOP 5	/* failures in a row that are one */
+#define POOL_CRASH_LOOP 5	/* crashes in a row that are one */
 
 enum seat_phase { SEAT_EMPTY, SEAT_STARTING, SEAT_READY, SEAT_LEAVING, SEAT_KILLED };
 
@@ -92,7 +92,8 @@ struct pool {
 	unsigned surplus;    /* idle workers that are not needed */
 	long long window_ms; /* when is judged what was needed; 0: nothing to judge */
 
-	unsigned failures;	 /* starts in a row that came to nothing */
+	unsigned failures;	 /* starts in a row that came to nothing, */
+	unsigned crashes;	 /* and in how many of them there was a worker */
 	long long not_before_ms; /* no spawn earlier */
 	bool tried;		 /* a worker was ready once */
 	bool proven;		 /* a worker was ready since the last failure, */
@@ -170,7 +171,7 @@ void pool_pause(struct pool *pool, bool paused);
 /* No worker is tried before it is asked for: it failed too often. */
 static inline bool pool_in_crash_loop(const struct pool *pool)
 {
-	return pool->failures >= POOL_CRASH_LOOP;
+	return pool->crashes >= POOL_CRASH_LOOP;
 }
 
 #endif

@@ -57,29 +57,32 @@ void pool_spawned(struct pool *pool, unsigned index, long long now_ms)
 
 /*
  * The delay doubles with each failure in a row: 100 ms, 200 ms, ... 60 s.
- * Several workers that die together, before the next try, are one failure.
+ * Several workers that die together, before the next try, are one failure. Returns
+ * whether this is one of its own.
  */
-static void fail(struct pool *pool, long long now_ms)
+static bool fail(struct pool *pool, long long now_ms)
 {
 	bool recovered = pool->proven && now_ms - pool->proven_ms >= POOL_USEFUL_MS;
 	long long delay_ms = POOL_BACKOFF_MIN_MS;
 
 	pool->proven = false;
 	if (now_ms < pool->not_before_ms)
-		return;
+		return false;
 	if (recovered)
-		pool->failures = 0;
+		pool->failures = pool->crashes = 0;
 	for (unsigned i = 0; i < pool->failures && delay_ms < POOL_BACKOFF_MAX_MS; i++)
 		delay_ms *= 2;
 	if (delay_ms > POOL_BACKOFF_MAX_MS)
 		delay_ms = POOL_BACKOFF_MAX_MS;
 	pool->failures++;
 	pool->not_before_ms = now_ms + delay_ms;
+	return true;
 }
 
+/* No fault of its service, which is tried for as long as it takes. */
 void pool_spawn_failed(struct pool *pool, long long now_ms)
 {
-	fail(pool, now_ms);
+	(void)fail(pool, now_ms);
 }
 
 void pool_ready(struct pool *pool, unsigned index, long long now_ms)
@@ -151,7 +154,7 @@ void pool_exited(struct pool *pool, unsigned index, struct pool_exit how, long l
 
 	assert(seat->phase != SEAT_EMPTY);
 	if (serves(seat) && was_useless(seat, how, now_ms))
-		fail(pool, now_ms);
+		pool->crashes += fail(pool, now_ms);
 	enter(pool, seat, SEAT_EMPTY, now_ms);
 	*seat = (struct seat){ .phase = SEAT_EMPTY };
 	if (index < pool->first_empty)
@@ -244,7 +247,7 @@ void pool_pause(struct pool *pool, bool paused)
 {
 	/* what failed before was mended meanwhile, or fails again: it is counted anew */
 	if (pool->paused && !paused) {
-		pool->failures = 0;
+		pool->failures = pool->crashes = 0;
 		pool->not_before_ms = 0;
 	}
 	pool->paused = paused;

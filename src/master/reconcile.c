@@ -79,7 +79,7 @@ static void kill_worker(struct service_pool *pool, unsigned seat, long long now_
 }
 
 /* Said once, and again when it has recovered in between. */
-static void check_crash_loop(struct service_pool *pool)
+static void check_crash_loop(struct service_pool *pool, struct round *round)
 {
 	static const char *const words[] = { "backoff", "stop", "exit" };
 	long long action = pool->service->on_crash_loop;
@@ -94,7 +94,9 @@ static void check_crash_loop(struct service_pool *pool)
 	pool->crash_loop_said = true;
 	log_error("crash_loop",
 		  KV("service", conf_string(pool->generation->conf, pool->service->name)),
-		  KV("failures", pool->policy.failures), KV("action", words[action]));
+		  KV("failures", pool->policy.crashes), KV("action", words[action]));
+	/* what follows from it is done in a round of its own, and not when the next try is due */
+	wake_at(round, round->now_ms);
 	if (action == CONF_CRASH_STOP)
 		pool_pause(&pool->policy, true);
 	if (action != CONF_CRASH_EXIT || master->stop_wanted != STOP_NOT)
@@ -153,7 +155,7 @@ static void reconcile_pool(struct service_pool *pool, struct round *round)
 	/* who was told to leave is not counted on any more */
 	look_at_pool(pool, round->now_ms);
 	wake_at(round, look_listen(pool, round->now_ms));
-	check_crash_loop(pool);
+	check_crash_loop(pool, round);
 }
 
 static void reconcile_generation(struct generation *generation, struct round *round)

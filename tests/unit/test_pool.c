@@ -94,6 +94,7 @@ static struct world normalize(const struct world *world, long long now_ms)
 
 	n.pool.seats = NULL;
 	n.pool.failures = n.pool.failures > 3 || coarse ? 3 : n.pool.failures;
+	n.pool.crashes = 0;
 	n.pool.proven_ms = n.pool.proven && now_ms - n.pool.proven_ms >= POOL_USEFUL_MS;
 	n.pool.not_before_ms = relative(n.pool.not_before_ms, now_ms);
 	if (n.pool.not_before_ms > 400)
@@ -559,6 +560,31 @@ static void story_of_a_death_among_failures(void)
 	CHECK(pool->not_before_ms == 5100 + 2 * POOL_BACKOFF_MIN_MS);
 }
 
+/* The system has no process left: that is no fault of the service. */
+static void story_of_no_processes(void)
+{
+	struct world world = new_world(2);
+	struct pool *pool = pool_of(&world);
+	const struct pool_exit crash = { .own_fault = true };
+	long long now_ms = 0;
+
+	for (int i = 0; i < 2 * POOL_CRASH_LOOP; i++) {
+		pool_spawn_failed(pool, now_ms);
+		now_ms = pool->not_before_ms;
+	}
+	CHECK(!pool_in_crash_loop(pool));
+	for (int i = 0; i < POOL_CRASH_LOOP; i++) {
+		CHECK(!pool_in_crash_loop(pool));
+		pool_spawned(pool, 0, now_ms);
+		pool_exited(pool, 0, crash, now_ms);
+		now_ms = pool->not_before_ms;
+	}
+	CHECK(pool_in_crash_loop(pool));
+	pool_pause(pool, true);
+	pool_pause(pool, false);
+	CHECK(!pool_in_crash_loop(pool));
+}
+
 /* Healthy siblings do not make a seat that cannot start try faster. */
 static void story_of_one_bad_seat(void)
 {
@@ -706,6 +732,7 @@ int main(int argc, char **argv)
 	story_of_a_bad_moment();
 	story_of_one_bad_seat();
 	story_of_a_death_among_failures();
+	story_of_no_processes();
 	story_of_a_rush();
 	story_of_a_pool_on_demand();
 	story_of_a_replacement();
