@@ -341,6 +341,43 @@ pid_of_worker() {
 	wait_for 5 "two" workers_are 2 a
 }
 
+# reopened N: workers of that many generations have come for the new log
+reopened() {
+	answer_has "^master .* generation=$1 " status && answer_lacks '^generation ' status
+}
+
+@test "scale and pause outlive the rotation of the log, which takes new workers, and no canary" {
+	LOG=$BATS_TEST_TMPDIR/file
+	write_config <<-END
+	log = "$LOG"
+	reload_canary = 1h
+	control { path = "$SOCKET" }
+	service a { handler = echo workers { max = 2 } timeouts { drain = 5s } }
+	service b { handler = echo workers { max = 2 } timeouts { drain = 5s } }
+	END
+	: >"$LOG"
+	chmod 640 "$LOG"
+	"$PREFORKD" -c "$CONF" 3>&- &
+	MASTER=$!
+	wait_for 20 "event=ready" daemon_is_ready_or_gone
+	ask scale a 3 3
+	ask pause b
+	wait_for 5 "three" workers_are 3 a
+	wait_for 5 "none" workers_are 0 b
+	mv "$LOG" "$LOG.1"
+	kill -USR1 "$MASTER"
+	wait_for 10 "new workers" reopened 2
+	workers_are 3 a
+	answer_has '^service name="b" state="paused" .* workers=0 ' status
+	log_lacks event=canary_started
+	ask resume b
+	wait_for 5 "two" workers_are 2 b
+	cat "$LOG.1" "$LOG" >"$LOG.all"
+	LOG=$LOG.all
+	answers "$(port_of a)"
+	answers "$(port_of b)"
+}
+
 @test "what cannot be scaled says why" {
 	start 'service b { handler = persistent  command = { "/bin/sleep", "1000" } workers { max = 1 } }' \
 		'service c { handler = echo  port = 0  socket { reuse_port = per-worker } workers { max = 2 } }'

@@ -202,6 +202,18 @@ int generation_bind(struct generation *generation, long long now_ms, int *status
 	return 0;
 }
 
+/* The same config again, for new workers: what somebody wanted of a pool still holds. */
+static void keep_orders(struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->n_pools; i++) {
+		struct service_pool *pool = &generation->pools[i];
+		const struct service_pool *before = &generation->master->current->pools[i];
+
+		pool_follow(&pool->policy, &before->policy);
+		pool->crash_loop_said = before->crash_loop_said;
+	}
+}
+
 int generation_build(struct master *master, const struct conf *conf, bool all, int *status_r)
 {
 	struct generation *generation = calloc(1, sizeof(*generation));
@@ -224,8 +236,10 @@ int generation_build(struct master *master, const struct conf *conf, bool all, i
 	}
 	generation->id = ++master->last_id;
 	/* at the first start there is nobody beside whom they could serve */
-	if (master->current != NULL)
+	if (master->current != NULL && conf != master->current->conf)
 		canary_prepare(generation);
+	else if (master->current != NULL)
+		keep_orders(generation);
 	master->starting = generation;
 	return 0;
 }
@@ -237,7 +251,7 @@ static long long settled_at(const struct service_pool *pool)
 	const struct pool *policy = &pool->policy;
 	long long at_ms = 1; /* long ago */
 
-	if (pool->keeps != NULL)
+	if (pool->keeps != NULL || policy->paused)
 		return at_ms;
 	if (!policy->tried || policy->count[SEAT_READY] < policy->limits.min)
 		return 0;

@@ -165,6 +165,9 @@ void pool_overdue(struct pool *pool, unsigned seat, long long now_ms);
 /* Other numbers than the config's. False where there is no room for so many. */
 bool pool_scale(struct pool *pool, unsigned min, unsigned max);
 
+/* A new one in the place of another: its size, and whether it is paused. */
+void pool_follow(struct pool *pool, const struct pool *before);
+
 /* No workers, until it is resumed; clients wait. Then it is tried at once, as a new pool is. */
 void pool_pause(struct pool *pool, bool paused);
 

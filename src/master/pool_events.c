@@ -252,3 +252,11 @@ void pool_pause(struct pool *pool, bool paused)
 	}
 	pool->paused = paused;
 }
+
+void pool_follow(struct pool *pool, const struct pool *before)
+{
+	(void)pool_scale(pool, before->limits.min, before->limits.max);
+	pool->paused = before->paused;
+	/* why it is, if it is a crash loop */
+	pool->crashes = before->paused ? before->crashes : 0;
+}
