@@ -808,3 +808,50 @@ said_by_both() {
 	release
 	stop_daemon
 }
+
+@test "the control socket goes on: who asks while nobody is the master is answered" {
+	local inode upgrade n
+	start_with "control { path = \"$SOCK\" }" 'service a { handler = echo workers { min = 2 } }'
+	inode=$(stat -c %i "$SOCK")
+	for upgrade in 1 2 3 4 5; do
+		run -0 "$PREFORKCTL" -s "$SOCK" upgrade
+		# it ends the connection of who waits, who then asks the new master
+		run -0 "$PREFORKCTL" -s "$SOCK" reload --wait
+		[[ $output == 'reload done generation='* ]]
+		wait_for 20 "the new master" upgrades_are "$upgrade"
+	done
+	for upgrade in 6 7; do
+		run -0 "$PREFORKCTL" -s "$SOCK" upgrade
+		for n in {1..50}; do
+			run -0 "$PREFORKCTL" -s "$SOCK" version
+		done
+		wait_for 20 "the new master" upgrades_are "$upgrade"
+	done
+	[ "$(stat -c %i "$SOCK")" = "$inode" ]
+	stop_daemon
+	[ "$DAEMON_STATUS" -eq 0 ]
+	[ ! -e "$SOCK" ]
+}
+
+upgrades_are() {
+	[ "$(log_count event=upgrade_done)" -eq "$1" ]
+}
+
+@test "a control socket that the config wants elsewhere, otherwise or not at all is so after an upgrade" {
+	local service
+	service='service a { handler = echo workers { min = 1 } }'
+	start_with "control { path = \"$SOCK\" }" "$service"
+	printf '%s\n' "control { path = \"$SOCK\" mode = 0666 }" "$service" | write_config
+	upgrade_daemon
+	[ "$(stat -c %a "$SOCK")" = 666 ]
+	"$PREFORKCTL" -c "$CONF" version
+	printf '%s\n' "control { path = \"$SOCK.2\" }" "$service" | write_config
+	upgrade_daemon
+	[ ! -e "$SOCK" ]
+	"$PREFORKCTL" -c "$CONF" version
+	printf '%s\n' 'control { path = "" }' "$service" | write_config
+	upgrade_daemon
+	[ ! -e "$SOCK.2" ]
+	run -69 "$PREFORKCTL" -c "$CONF" version
+	[[ $output == *'has no control socket'* ]]
+}

@@ -32,6 +32,7 @@ static void put_master(const struct master *master, int conf_fd, FILE *out)
 		.lock_fd = master->lock_fd,
 		.pidfile_fd = master->pidfile_fd,
 		.messages_fd = master->messages_fd,
+		.control = control_leave(master),
 		.daemon_gone = master->daemon_gone,
 		.reload_wanted = master->reload_wanted,
 		.reopen_wanted = master->reopen_wanted,
@@ -44,11 +45,6 @@ static void put_master(const struct master *master, int conf_fd, FILE *out)
 	};
 
 	snprintf(record.config_path, sizeof(record.config_path), "%s", master->config_path);
-	if (master->control != NULL) {
-		snprintf(record.control_path, sizeof(record.control_path), "%s",
-			 master->control->path);
-		record.control_node = master->control->node;
-	}
 	for (const struct open_listener *l = master->listeners; l != NULL; l = l->next)
 		record.n_listeners++;
 	for (const struct account *a = master->accounts; a != NULL; a = a->next)
@@ -201,7 +197,8 @@ static int keep_generation(const struct generation *generation, bool keep)
 int bequeath_keep(const struct master *master, bool keep)
 {
 	int r = keep_fd(master->lock_fd, keep) | keep_fd(master->pidfile_fd, keep) |
-		keep_fd(master->messages_fd, keep) | keep_generation(master->current, keep);
+		keep_fd(master->messages_fd, keep) | keep_fd(control_leave(master).fd, keep) |
+		keep_generation(master->current, keep);
 
 	for (const struct generation *g = master->retired; g != NULL; g = g->next)
 		r |= keep_generation(g, keep);

@@ -1,6 +1,8 @@
 #include "master/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -117,6 +119,25 @@ void control_settle(struct master *master)
 	}
 }
 
+/* Of the master before us: its descriptor, if it is as the conf wants it; else it goes. */
+static int take_left(struct control *control, const struct conf *conf)
+{
+	const struct control_left *left = control->master->control_left;
+
+	control->master->control_left = NULL;
+	if (left == NULL || left->fd < 0)
+		return -1;
+	if (strcmp(left->path, control->path) == 0 && left->mode == (mode_t)conf->control_mode &&
+	    left->group == conf->control_gid) {
+		control->node = left->node;
+		(void)fcntl(left->fd, F_SETFD, FD_CLOEXEC);
+		return left->fd;
+	}
+	unixpath_remove(left->path, &left->node);
+	close(left->fd);
+	return -1;
+}
+
 /* The descriptor of a socket that listens, or -1 with a sentence. */
 static int open_socket(struct control *control, const struct conf *conf, struct text *error)
 {
@@ -167,8 +188,10 @@ static int listen_at(struct control *control, const struct conf *conf)
 {
 	char buf[512];
 	struct text error = text_start(buf, sizeof(buf));
-	int fd = open_socket(control, conf, &error), r;
+	int fd = take_left(control, conf), r;
 
+	if (fd < 0)
+		fd = open_socket(control, conf, &error);
 	if (fd >= 0) {
 		r = add_sources(control, fd);
 		if (r >= 0)
@@ -200,8 +223,12 @@ int control_setup(struct master *master, const struct conf *conf, int *status_r)
 	const char *path = conf_string(conf, conf->control_path);
 	struct control *control;
 
-	if (path[0] == '\0')
+	if (path[0] == '\0') {
+		struct control none = { .master = master, .path = "" };
+
+		(void)take_left(&none, conf);
 		return lock_note(master->lock_fd, "");
+	}
 	control = calloc(1, sizeof(*control));
 	if (control != NULL)
 		control->path = choose_path(master, conf);
@@ -211,6 +238,7 @@ int control_setup(struct master *master, const struct conf *conf, int *status_r)
 		return -1;
 	}
 	control->master = master;
+	control->mode = (mode_t)conf->control_mode;
 	control->group = conf->control_gid;
 	master->control = control;
 	if (listen_at(control, conf) == 0) {
@@ -221,6 +249,21 @@ int control_setup(struct master *master, const struct conf *conf, int *status_r)
 	*status_r = EX_CANTCREAT;
 	/* nobody asked for the one by default: its absence is no reason not to serve */
 	return strcmp(path, CONF_CONTROL_AUTO) == 0 ? 0 : -1;
+}
+
+struct control_left control_leave(const struct master *master)
+{
+	const struct control *control = master->control;
+	struct control_left left = { .fd = -1 };
+
+	if (control == NULL)
+		return left;
+	left.fd = sd_event_source_get_io_fd(control->accept);
+	left.node = control->node;
+	left.mode = control->mode;
+	left.group = control->group;
+	snprintf(left.path, sizeof(left.path), "%s", control->path);
+	return left;
 }
 
 void control_free(struct master *master)

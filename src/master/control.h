@@ -25,6 +25,7 @@
 #ifndef PREFORKD_MASTER_CONTROL_H
 #define PREFORKD_MASTER_CONTROL_H
 
+#include <sys/un.h>
 #include <systemd/sd-event.h>
 
 #include "net/unixpath.h"
@@ -33,9 +34,19 @@ struct conf;
 struct control_client;
 struct master;
 
+/* What an upgrade leaves of it to the next master: the socket, and what it was made for. */
+struct control_left {
+	int fd; /* -1: nothing */
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	struct unixpath_node node;
+	mode_t mode;
+	gid_t group;
+};
+
 struct control {
 	struct master *master;
 	char *path;
+	mode_t mode;
 	gid_t group; /* its members may do what root may; (gid_t)-1: nobody else may */
 	struct unixpath_node node;
 	sd_event_source *accept, *pause;
@@ -44,11 +55,18 @@ struct control {
 };
 
 /*
- * Make the control socket that the conf asks for, and note it in the lock file.
+ * Make the control socket that the conf asks for, or take over the one that is left if it is
+ * the same (master->control_left), and note it in the lock file.
  * Returns 0, also where it does without one; or -1 after a line in the log, with an
  * exit status in *status_r.
  */
 int control_setup(struct master *master, const struct conf *conf, int *status_r);
+
+/*
+ * What there is to be left. The descriptor stays that of the control. Those who connect while
+ * nobody is the master wait in its queue.
+ */
+struct control_left control_leave(const struct master *master);
 
 /* Answer the clients that wait for a reload that has ended; part of each round. */
 void control_settle(struct master *master);

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "master/control.h"
 #include "master/pool.h"
 #include "master/state.h"
 #include "net/listener.h"
@@ -38,8 +39,7 @@ struct handover_master {
 	char config_path[PATH_MAX];
 	int conf_fd; /* the config as the new binary has read it */
 	int lock_fd, pidfile_fd, messages_fd;
-	char control_path[128]; /* of the control socket, which is not handed over */
-	struct unixpath_node control_node;
+	struct control_left control;
 	bool daemon_gone;
 	bool reload_wanted, reopen_wanted, respawn_wanted, upgrade_wanted;
 	unsigned last_id;

@@ -167,7 +167,8 @@ struct master {
 	bool heir;	  /* the master before us was killed: its workers may still be leaving */
 	int lock_fd;
 	int pidfile_fd;
-	struct control *control; /* NULL: there is no control socket */
+	struct control *control;		 /* NULL: there is no control socket */
+	const struct control_left *control_left; /* of the master before us; NULL: nothing */
 
 	struct postmortem *postmortems; /* a ring; see postmortem.h */
 	unsigned n_postmortems;		/* that there ever were */

@@ -80,13 +80,12 @@ static int set_up(struct master *master, const struct conf *conf, struct text *e
 static int inherit(struct master *master, struct handover_cursor *cursor,
 		   const struct conf **conf_r, struct text *error)
 {
-	static char config_path[PATH_MAX];
-	struct handover_master record;
+	static struct handover_master record; /* its texts are used later */
 
 	if (inherit_master(master, cursor, &record, error) < 0)
 		return -1;
-	snprintf(config_path, sizeof(config_path), "%s", record.config_path);
-	master->config_path = config_path;
+	master->config_path = record.config_path;
+	master->control_left = &record.control;
 	*conf_r = conf_map(record.conf_fd);
 	fd_close(&record.conf_fd);
 	if (*conf_r == NULL) {
@@ -96,8 +95,6 @@ static int inherit(struct master *master, struct handover_cursor *cursor,
 	if (set_up(master, *conf_r, error) < 0 ||
 	    inherit_all(master, cursor, &record, *conf_r, error) < 0)
 		return -1;
-	/* the new one may be elsewhere */
-	unixpath_remove(record.control_path, &record.control_node);
 	if (inherit_attach(master) == 0)
 		return 0;
 	text_addf(error, "a descriptor that was handed over: %s", strerror(errno));
