@@ -280,7 +280,7 @@ $CONF:3: warning: control.mode: a reload does not change it, a restart does" ]
 
 @test "the units reload by it, each with its own config" {
 	local unit command
-	for unit in preforkd preforkd@; do
+	for unit in preforkd preforkd@ preforkd-unprivileged; do
 		command=$(sed -n 's/^ExecReload=//p' "${PREFORKD%/src/*}/systemd/$unit.service")
 		[[ $command == /*/bin/preforkctl*' reload --wait' ]]
 		# what names the config is the same for the daemon

@@ -95,10 +95,11 @@ static void check_crash_loop(struct service_pool *pool, struct round *round)
 	log_error("crash_loop",
 		  KV("service", conf_string(pool->generation->conf, pool->service->name)),
 		  KV("failures", pool->policy.crashes), KV("action", words[action]));
-	/* what follows from it is done in a round of its own, and not when the next try is due */
-	wake_at(round, round->now_ms);
-	if (action == CONF_CRASH_STOP)
+	if (action == CONF_CRASH_STOP) {
 		pool_pause(&pool->policy, true);
+		/* those that are left go at once, and not when the next try is due */
+		wake_at(round, round->now_ms);
+	}
 	if (action != CONF_CRASH_EXIT || master->stop_wanted != STOP_NOT)
 		return;
 	master->exit_status = EX_SOFTWARE;

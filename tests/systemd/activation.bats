@@ -110,6 +110,13 @@ started_by_client() {
 	answers 1337
 	daemon_log_is_clean
 	log_lacks 'level=(warning|error)'
+	# who reloads a faulty config is told so
+	echo 'wrong = 1' >>"$confdir/unprivileged/preforkd.conf"
+	run -1 systemctl reload preforkd-unprivileged
+	systemctl status preforkd-unprivileged | grep -q 'unknown key wrong'
+	sed -i '/^wrong/d' "$confdir/unprivileged/preforkd.conf"
+	systemctl reload preforkd-unprivileged
+	answers 1337
 	exposure=$(exposure_of preforkd-unprivileged.service)
 	echo "$exposure"
 	[ "${exposure/./}" -le 5 ]
