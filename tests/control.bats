@@ -538,6 +538,20 @@ reopened() {
 	[ "$(fds_of "$MASTER")" -lt 60 ]
 }
 
+@test "a flood of requests whose answers are large and are not read: others are answered in the time of a few" {
+	local lines i took
+	lines=$(for i in {1..250}; do printf 'service s%s { family = unix  path = "@%s-%s"  handler = echo  workers { max = 1 } }\n' \
+		"$i" "$BATS_TEST_TMPDIR" "$i"; done)
+	start "$lines"
+	beside flood perl -e 'while (1) { system("perl", @ARGV) == 0 or die }' \
+		"$BATS_TEST_DIRNAME/lib/control.pl" flood "$SOCKET" 1000 'config\n'
+	wait_for 20 "the flood" grep -q flooded flood
+	took=$(fastest version)
+	echo "took $took ms"
+	# one queue full of them takes more than a second
+	[ "$took" -le 250 ]
+}
+
 @test "of too many clients the process with the most has to go" {
 	local one
 	start 'log_level = debug'

@@ -22,24 +22,17 @@
 #define BACKLOG 128
 #define PAUSE_US 200000 /* when there are no descriptors left */
 
-/* Of the same process: the greedy one makes room, not the one who asks for the first time. */
-static unsigned clients_of(const struct control *control, pid_t pid)
-{
-	unsigned n = 0;
-
-	for (const struct control_client *c = control->clients; c != NULL; c = c->next)
-		n += c->pid == pid;
-	return n;
-}
-
-/* The oldest of the process that has most; who waits for a reload is idle for good reason. */
+/*
+ * The oldest of the process that has most: the greedy one makes room, not the one who asks for
+ * the first time. Who waits for a reload is idle for good reason.
+ */
 static struct control_client *find_victim(const struct control *control)
 {
 	struct control_client *victim = NULL;
 	unsigned most = 0;
 
 	for (struct control_client *c = control->clients; c != NULL; c = c->next) {
-		unsigned n = clients_of(control, c->pid) * 2 + (c->ticket == 0);
+		unsigned n = control_client_count(control, c->pid) * 2 + (c->ticket == 0);
 
 		if (n >= most) {
 			most = n;

@@ -191,6 +191,15 @@ static int add_sources(struct control_client *client)
 	return r;
 }
 
+unsigned control_client_count(const struct control *control, pid_t pid)
+{
+	unsigned n = 0;
+
+	for (const struct control_client *c = control->clients; c != NULL; c = c->next)
+		n += c->pid == pid;
+	return n;
+}
+
 void control_client_new(struct control *control, int fd)
 {
 	struct control_client *client = calloc(1, sizeof(*client));
@@ -207,8 +216,10 @@ void control_client_new(struct control *control, int fd)
 	identify(client);
 	if (add_sources(client) < 0)
 		control_client_free(client);
-	else
+	else if (control_client_count(control, client->pid) == 1)
 		take_line(client); /* it is most likely there */
+	else
+		sd_event_source_set_priority(client->io, CONTROL_PRIORITY + 1);
 }
 
 void control_client_settle(struct control_client *client)

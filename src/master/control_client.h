@@ -32,8 +32,14 @@ struct control_client {
 	sd_event_source *io, *deadline;
 };
 
-/* Take a new connection over: its request may be answered at once. */
+/*
+ * Take a new connection over: its request may be answered at once. Of a process that has
+ * others here it waits until nobody new is at the door.
+ */
 void control_client_new(struct control *control, int fd);
+
+/* How many clients a process has. */
+unsigned control_client_count(const struct control *control, pid_t pid);
 
 /* The reload it waits for has ended, or never will: answer. May free the client. */
 void control_client_settle(struct control_client *client);

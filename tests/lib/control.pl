@@ -3,7 +3,8 @@
 #
 #	control.pl ask SOCKET [TEXT]		send the TEXT as it is (\n, \xhh), print what comes back; status 1 for nothing
 #	control.pl hold SOCKET N TEXT		N connections at a time, each sends the TEXT and never reads; until it is ended
-#	control.pl flood SOCKET N		N connections, one after the other, that are left open as long as it is possible
+#	control.pl flood SOCKET N [TEXT]	N connections, one after the other, that are left open as long as it is possible;
+#						each sends the TEXT
 #	control.pl fake SOCKET TEXT		listen there, answer anybody with the TEXT
 use strict;
 use warnings;
@@ -49,10 +50,12 @@ sub hold {
 }
 
 sub flood {
-	my ($n) = @_;
+	my ($n, $text) = (@_, '');
 	my @sockets;
+	$SIG{PIPE} = 'IGNORE';
 	for (1 .. $n) {
 		push @sockets, client();
+		syswrite($sockets[-1], bytes($text)) if length $text;
 		shift @sockets if @sockets > 200;
 	}
 	print "flooded\n";
