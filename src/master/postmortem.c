@@ -67,9 +67,9 @@ static long long count_oom_kills(int fd)
 
 /*
  * The kernel counts, and tells nobody whom. Those of long ago are none of the worker that
- * dies now: they were programs, or somebody else in the group.
+ * dies now: they were programs, or somebody else in the group. False if it does not count.
  */
-static void update(struct master *master)
+static bool update(struct master *master)
 {
 	long long n = count_oom_kills(master->oom_fd), now_ms = clock_now_ms();
 
@@ -79,6 +79,7 @@ static void update(struct master *master)
 		master->oom_seen = n;
 		master->oom_seen_ms = now_ms;
 	}
+	return n >= 0 && master->oom_kills >= 0;
 }
 
 static int on_events(sd_event_source *source, int fd, uint32_t events, void *data)
@@ -86,7 +87,7 @@ static int on_events(sd_event_source *source, int fd, uint32_t events, void *dat
 	(void)source;
 	(void)fd;
 	(void)events;
-	update(data);
+	(void)update(data);
 	return 0;
 }
 
@@ -116,9 +117,8 @@ void postmortem_free(struct master *master)
 
 enum postmortem_oom postmortem_was_oom(struct master *master)
 {
-	if (master->oom_kills < 0)
+	if (!update(master))
 		return OOM_UNKNOWN;
-	update(master);
 	if (master->oom_seen <= master->oom_kills)
 		return OOM_NO;
 	master->oom_kills++;
