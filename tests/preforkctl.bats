@@ -152,8 +152,8 @@ json() {
 	"$PREFORKCTL" -c two/preforkd.conf stop
 	wait_for 10 "its end" process_gone "$two"
 	echo "control { path = \"$BATS_TEST_TMPDIR/own\" }" >>two/preforkd.conf
-	beside two.log "$PREFORKD" -c two/preforkd.conf
-	wait_for 10 "the second" grep -q event=ready two.log
+	beside own.log "$PREFORKD" -c two/preforkd.conf
+	wait_for 10 "the second" grep -q event=ready own.log
 	"$PREFORKCTL" -c two/preforkd.conf status | grep -q "pid $BESIDE,"
 	"$PREFORKCTL" -s own status | grep -q "pid $BESIDE,"
 	PREFORKD_CONTROL=own "$PREFORKCTL" status | grep -q "pid $BESIDE,"
