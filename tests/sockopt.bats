@@ -33,14 +33,15 @@ keys_of() {
 	esac
 }
 
-# read_listening: what the log says of each service, in the tables SAID (options) and SOCKET (the address as the kernel
-# has it: raw sockets have their protocol where others have a port)
+# read_listening: what the log says of each service, in the tables SAID (options) and SOCKET (the type, since a TCP and a
+# UDP socket may have the same port, and the address as the kernel has it: raw sockets have their protocol where others
+# have a port)
 read_listening() {
 	local line form='event=listening service=([^ ]+) .* type=([^ ]+) protocol=([^ ]+) address=([^ ]+)(.*)'
 	declare -gA SAID=() SOCKET=()
 	while IFS= read -r line; do
 		[[ $line =~ $form ]] || continue
-		SOCKET[${BASH_REMATCH[1]}]=${BASH_REMATCH[4]}
+		SOCKET[${BASH_REMATCH[1]}]="${BASH_REMATCH[2]} ${BASH_REMATCH[4]}"
 		[ "${BASH_REMATCH[2]}" != raw ] || SOCKET[${BASH_REMATCH[1]}]+=:${BASH_REMATCH[3]}
 		line=${BASH_REMATCH[5]# options=\"}
 		SAID[${BASH_REMATCH[1]}]=${line%\"}

@@ -5,7 +5,7 @@
  *
  * For each socket of the process that is bound to ADDRESS and has no peer (-c: that has one) a line with the values of
  * the options, in the order of the descriptors. Addresses: 127.0.0.1:7, [::1]:7, /path, @abstract, or - for any of
- * them. Options: names as in socket(7), ip(7), ipv6(7), tcp(7), such as SO_RCVBUF, or the word inode. Where the kernel
+ * them; "stream ", "dgram " or "raw " before one means that type only, as two may have the same port. Options: names as in socket(7), ip(7), ipv6(7), tcp(7), such as SO_RCVBUF, or the word inode. Where the kernel
  * does not know one, its error stands in the place of the value.
  * Exit status: 0 at least one socket, 1 none, 77 the kernel does not let us look (pidfd_getfd(2)).
  */
@@ -119,13 +119,32 @@ static const char *to_text(const union address *a, socklen_t length, char *text,
 	return text;
 }
 
+/* What is behind the type that the address begins with; NULL: the socket has another one. */
+static const char *skip_type(int fd, const char *address)
+{
+	static const char *const names[] = {
+		[SOCK_STREAM] = "stream ", [SOCK_DGRAM] = "dgram ", [SOCK_RAW] = "raw "
+	};
+	socklen_t length = sizeof(int);
+	int type = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
+		return NULL;
+	for (int i = SOCK_STREAM; i <= SOCK_RAW; i++) {
+		if (strncmp(address, names[i], strlen(names[i])) == 0)
+			return type == i ? address + strlen(names[i]) : NULL;
+	}
+	return address;
+}
+
 static bool is_wanted(int fd, const char *address, bool connected)
 {
 	union address a = { 0 };
 	socklen_t length = sizeof(a), unused = sizeof(a);
 	char text[sizeof(a) + INET6_ADDRSTRLEN];
 
-	if (getsockname(fd, &a.any, &length) < 0)
+	address = skip_type(fd, address);
+	if (address == NULL || getsockname(fd, &a.any, &length) < 0)
 		return false;
 	if (strcmp(address, "-") != 0 &&
 	    strcmp(address, to_text(&a, length, text, sizeof(text))) != 0)
