@@ -185,7 +185,9 @@ static bool read_pools(struct generation *generation, struct handover_cursor *cu
 	generation->pools = calloc(n + 1, sizeof(*generation->pools));
 	good = good && generation->pools != NULL;
 	for (unsigned i = 0; good && i < n; i++) {
-		generation->pools[generation->n_pools++].generation = generation;
+		generation->pools[i].generation = generation;
+		generation->pools[i].bell_fd = generation->pools[i].ready_fd = -1;
+		generation->n_pools++;
 		good = handover_next(cursor, &records[i], sizeof(records[i])) &&
 		       read_pool(&generation->pools[i], &records[i], cursor);
 	}
