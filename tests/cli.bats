@@ -329,3 +329,11 @@ origin() {
 	"$PREFORKD" -c "$CONF" -t <&- >&- 2>&-
 	"$PREFORKD" -c "$CONF" -T <&- 2>&- | grep -q '^service x {'
 }
+
+@test "-t without a descriptor to wait for its reader by says so, and at once" {
+	write_config <<<'service a { handler = echo }'
+	# one more than the standard ones: for what it writes to
+	run -71 perl -e 'use POSIX; POSIX::close($_) for 3 .. 99; exec @ARGV' \
+		prlimit --nofile=4 "$PREFORKD" -c "$CONF" -t
+	[[ $output == *'the process that reads the config cannot be started: Too many open files' ]]
+}

@@ -253,20 +253,32 @@ struct conf_result conf_load_end(struct conf_load *load)
 	return result;
 }
 
+static struct conf_result not_started(void)
+{
+	struct conf_result failed = { .status = EX_OSERR };
+
+	(void)!asprintf(&failed.errors, "the process that reads the config cannot be started: %s\n",
+			strerror(errno));
+	return failed;
+}
+
 struct conf_result conf_load(const char *path, bool here)
 {
 	struct conf_load load;
 	long long deadline = clock_now_ms() + CONF_LOAD_MS, left;
-	struct conf_result failed = { .status = EX_OSERR };
+	struct conf_result failed;
 	struct pollfd gone;
 
-	if (conf_load_start(path, here, &load) < 0) {
-		(void)!asprintf(&failed.errors,
-				"the process that reads the config cannot be started: %s\n",
-				strerror(errno));
+	if (conf_load_start(path, here, &load) < 0)
+		return not_started();
+	gone = (struct pollfd){ .fd = pidfd_open(load.pid, 0), .events = POLLIN };
+	if (gone.fd < 0) {
+		failed = not_started();
+		process_signal(load.pid, SIGKILL);
+		waitpid(load.pid, NULL, 0);
+		fd_close(&load.memfd);
 		return failed;
 	}
-	gone = (struct pollfd){ .fd = pidfd_open(load.pid, 0), .events = POLLIN };
 	do {
 		left = deadline - clock_now_ms();
 	} while (left > 0 && poll(&gone, 1, (int)left) < 0 && errno == EINTR);
