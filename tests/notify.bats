@@ -149,7 +149,7 @@ seconds_differ() {
 	: >"$LOG"
 	WATCHDOG_USEC=400000 start_daemon
 	wait_for 10 "WATCHDOG=1" n_heard_at_least 4 'WATCHDOG=1'
-	[ "$(grep -Ec "^pid=$MASTER .*WATCHDOG=1" "$HEARD")" -eq "$(n_heard 'WATCHDOG=1')" ]
+	[ -z "$(grep 'WATCHDOG=1' "$HEARD" | grep -v "^pid=$MASTER ")" ]
 	# a master that hangs does not feed it
 	kill -STOP "$MASTER"
 	wait_for 5 "the stop of the master" is_stopped "$MASTER"

@@ -408,7 +408,7 @@ n_exits_are() {
 	for i in 2 3 4; do
 		[ $((times[i] - times[i - 1])) -ge $((50 << (i - 1))) ]
 	done
-	[ "$(log_count event=worker_exit)" -eq "$(log_count 'level=warning .*event=worker_exit service=bad .*="status 3"')" ]
+	log_all 'event=worker_exit' 'level=warning .*service=bad .*="status 3"'
 	[ "$(programs_of good)" = "$good" ]
 	[ "$(workers_of "$MASTER" e)" = "$echo" ]
 	is_told "$(port_of good)" '[0-9]+ 1 hello'

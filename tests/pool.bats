@@ -52,7 +52,7 @@ none_exited() {
 }
 
 all_left() {
-	[ "$(log_count 'event=worker_exit')" -eq "$(log_count 'level=info .*event=worker_exit .*reason=left .* lost=0')" ]
+	log_all 'event=worker_exit' 'level=info .*reason=left .* lost=0'
 }
 
 @test "64 clients that hold their connections are answered by a pool of 2, on tcp, unix streams and records" {

@@ -155,7 +155,7 @@ reload_under_load() {
 	[ "$(account_of inner accepted)" -eq 6 ]
 	[ "$(account_of proxy accepted)" -eq 0 ]
 	# nothing but that both services have one user
-	[ "$(log_count 'worker_killed|level=warning')" -eq "$(log_count event=config_warning)" ]
+	log_all 'worker_killed|level=warning' 'event=config_warning'
 }
 
 @test "starlet: a program of the family of Server::Starter, and no request lost at a reload" {

@@ -34,7 +34,7 @@ calm() {
 	wait "$BESIDE" || { cat "$DIR/stream"; return 1; }
 	echo "connections: $(cat "$DIR/stream")"
 	log_lacks 'event=worker_(killed|stuck)'
-	[ "$(log_count 'event=worker_exit')" -eq "$(log_count 'level=info .*event=worker_exit .*reason=left .*failed=0 refused=0 lost=0')" ]
+	log_all 'event=worker_exit' 'level=info .*reason=left .*failed=0 refused=0 lost=0'
 }
 
 # values KEY: of the lines of workers that ended

@@ -124,6 +124,11 @@ log_count() {
 	grep -Ec -- "$1" "$LOG" || :
 }
 
+# log_all REGEX ALSO: each log line that matches REGEX matches ALSO too, in one read of a log that may be growing.
+log_all() {
+	! grep -E -- "$1" "$LOG" | grep -Ev -- "$2"
+}
+
 # stop_daemon [SIGNAL]: end the master and wait for it; $DAEMON_STATUS is its exit status. Fails if a worker is left.
 stop_daemon() {
 	local workers
