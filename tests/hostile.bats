@@ -274,7 +274,7 @@ crash_loops() {
 	wait_for 10 "strace" is_traced "$MASTER"
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
 	wait_for 10 "3 failures" fork_failed_times 3
-	log_has 'event=fork_failed service=a worker=1 error="Cannot allocate memory" retry_ms=100'
+	log_has 'event=fork_failed service=a workers=[12] error="Cannot allocate memory" retry_ms=100'
 	answers "$(port_of good)"
 	kill -TERM "$tracer"
 	wait_for 10 "its end" process_gone "$tracer"

@@ -14,6 +14,7 @@ rule() {
 	conf               base net conf handler/handlers.h handler/module.h handler/env.h confuse.h
 	worker             base net conf board handler worker
 	master             base net conf board handler master systemd
+	master/launch.c    base net conf board handler master systemd worker/order.h
 	master/spawn.c     base net conf board handler master systemd worker/worker.h
 	master/reap.c      base net conf board handler master systemd worker/worker.h
 	ctl                base net conf ctl
@@ -61,6 +62,7 @@ forbidden() {
 	printf '#include "master/state.h"\n#include <systemd/sd-event.h>\n' >"$tree/worker/setup.c"
 	printf '#include "worker/worker.h"\n#include <confuse.h>\n' >"$tree/master/loop.c"
 	printf '#include "worker/worker.h"\n#include "worker/conn.h"\n' >"$tree/master/spawn.c"
+	printf '#include "worker/order.h"\n#include "worker/seat.h"\n' >"$tree/master/launch.c"
 	printf '#include "worker/worker.h"\n#include <stdio.h>\n' >"$tree/main.c"
 	run forbidden "$tree"
 	[ "$(sort <<<"$output")" = "$(sort <<-'END'
@@ -74,6 +76,7 @@ forbidden() {
 	worker/setup.c may not include systemd/sd-event.h
 	master/loop.c may not include worker/worker.h
 	master/loop.c may not include confuse.h
+	master/launch.c may not include worker/seat.h
 	master/spawn.c may not include worker/conn.h
 	main.c may not include worker/worker.h
 	END

@@ -164,7 +164,7 @@ json() {
 @test "a master without rights is found by its user, and by root with -s" {
 	need_root
 	local dir=$BATS_TEST_TMPDIR/home daemon asks
-	daemon=$(for_all "$PREFORKD")
+	daemon=$(for_all "$PREFORKD" "$PREFORKD-worker"*)
 	asks=$(for_all "$PREFORKCTL")
 	mkdir -m 700 "$dir"
 	echo 'service a { handler = echo  port = 0  workers { max = 1 } }' >"$dir/x.conf"

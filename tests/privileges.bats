@@ -244,6 +244,7 @@ for_others() {
 	command -v setpriv >"$BATS_TEST_TMPDIR/setpriv" || strict_skip "needs setpriv (util-linux)"
 	DIR=$(mktemp -d /tmp/preforkd-test.XXXXXX)
 	install -m 755 "$PREFORKD" "$DIR/real"
+	install -m 755 -t "$DIR" "$PREFORKD-worker"*
 	cat >"$DIR/preforkd" <<-END
 		#!/bin/sh
 		RUNTIME_DIRECTORY=$DIR/run exec setpriv --reuid=65534 --regid=65534 --clear-groups $* "$DIR/real" "\$@"

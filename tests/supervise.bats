@@ -320,7 +320,7 @@ older_than() {
 	wait_for 20 "4 failures" fork_failed_times 4
 	mapfile -t times < <(log_ms 'event=fork_failed')
 	assert_doubling "${times[@]:0:4}"
-	log_has 'event=fork_failed service=a worker=[12] error="Resource temporarily unavailable" retry_ms=100'
+	log_has 'event=fork_failed service=a workers=[12] error="Resource temporarily unavailable" retry_ms=100'
 	log_has 'event=fork_failed .*retry_ms=200'
 	[ "$(workers_of "$MASTER")" = "$before" ]
 	answers "$(port_of a)"
@@ -338,6 +338,7 @@ older_than() {
 	local dir=$BATS_TEST_TMPDIR
 	need_root
 	install -m 755 "$PREFORKD" "$dir/real"
+	install -m 755 -t "$dir" "$PREFORKD-worker"*
 	install -d -o 54325 "$dir/run"
 	# the master and two workers
 	cat >"$dir/preforkd" <<-END
@@ -354,7 +355,7 @@ older_than() {
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
 	# that is no crash loop of the service
 	wait_for 20 "6 failures" fork_failed_times 6
-	log_has 'level=warning .*event=fork_failed service=a worker=3 error="Resource temporarily unavailable" retry_ms=100'
+	log_has 'level=warning .*event=fork_failed service=a workers=1 error="Resource temporarily unavailable" retry_ms=100'
 	reload_daemon
 	log_has 'event=reload_refused error="Resource temporarily unavailable"'
 	serve_on 7

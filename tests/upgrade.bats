@@ -20,6 +20,7 @@ setup() {
 	# what is started here, and what an upgrade finds, is a file that a test can replace
 	BINARY=$BATS_TEST_TMPDIR/preforkd
 	PREFORKD=$BINARY
+	cp -t "${BINARY%/*}" "$GOOD-worker"*
 	new_binary
 }
 

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -76,6 +78,19 @@ int fd_write_all(int fd, const void *data, size_t size)
 		size -= (size_t)n;
 	}
 	return 0;
+}
+
+int fd_sealed(const char *name, const struct iovec *parts, size_t count)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+	bool good = fd >= 0;
+
+	for (size_t i = 0; good && i < count; i++)
+		good = fd_write_all(fd, parts[i].iov_base, parts[i].iov_len) == 0;
+	if (!good || fcntl(fd, F_ADD_SEALS, seals) < 0)
+		fd_close(&fd);
+	return fd;
 }
 
 static int kept = -1; /* of fd_keep_datagram() */

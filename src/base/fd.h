@@ -27,6 +27,12 @@ int fd_fill_standard(void);
 int fd_write_all(int fd, const void *data, size_t size);
 
 /*
+ * A memfd with these parts one behind the other, which nobody can change any more. Returns
+ * it, or -1 with errno. Source: fcntl(2), "File Sealing".
+ */
+int fd_sealed(const char *name, const struct iovec *parts, size_t count);
+
+/*
  * Send one datagram to a unix datagram socket (path, or @name for an abstract
  * one) and never wait for its reader. Returns 0, or -1 with errno (EAGAIN: the
  * reader is behind; the datagram is not sent).

@@ -269,6 +269,20 @@ int log_open(const char *target)
 	return 0;
 }
 
+struct log_target log_target(void)
+{
+	return (struct log_target){ (int)log_state.kind, (int)log_state.level, log_state.fd,
+				    log_state.is_socket };
+}
+
+void log_join(const struct log_target *target)
+{
+	log_state.kind = (enum log_kind)target->kind;
+	log_state.level = (enum log_level)target->level;
+	log_state.fd = target->fd;
+	log_state.is_socket = target->is_socket;
+}
+
 void log_keep(bool to_syslog)
 {
 	if (log_state.kind == LOG_KIND_JOURNAL)

@@ -3,7 +3,7 @@
  *
  *	time=... level=info pid=123 event=listening service=hello address=127.0.0.1:1337
  *
- * The master opens the log; workers inherit it over fork. A line that cannot
+ * The master opens the log; workers are told of it (log_join()). A line that cannot
  * be written at once is dropped and counted, and the count is reported with
  * the next line that gets through: a stuck reader never stops the service.
  *
@@ -87,6 +87,15 @@ const char *log_level_name(void);
 
 /* The level of a name; false if there is no such level. */
 bool log_level_parse(const char *name, enum log_level *level_r);
+
+/* Where lines go, for another program that inherits fd (-1: none) and joins. */
+struct log_target {
+	int kind, level, fd;
+	bool is_socket;
+};
+
+struct log_target log_target(void);
+void log_join(const struct log_target *target);
 
 /* True when lines go to standard error as it is, and not to the journal behind it. */
 bool log_is_stderr(void);

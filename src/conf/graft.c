@@ -1,8 +1,9 @@
 #include "conf/graft.h"
 
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "base/fd.h"
 #include "conf/load.h"
 
 #define ALIGN _Alignof(struct conf_service)
@@ -60,13 +61,18 @@ static void fill(struct conf *conf, const struct conf *base, struct conf_stub *s
 const struct conf *conf_graft(const struct conf *base, struct conf_stub *stubs, unsigned n)
 {
 	size_t size = size_of(base, stubs, n);
-	struct conf *conf =
-		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const struct conf *grafted = NULL;
+	struct conf *conf = calloc(1, size);
+	int memfd;
 
-	if (conf == MAP_FAILED)
+	if (conf == NULL)
 		return NULL;
 	fill(conf, base, stubs, n);
 	conf->size = (uint32_t)size;
-	mprotect(conf, size, PROT_READ);
-	return conf_share(conf);
+	memfd = fd_sealed("preforkd-conf", &(struct iovec){ conf, size }, 1);
+	if (memfd >= 0)
+		grafted = conf_map(memfd);
+	fd_close(&memfd);
+	free(conf);
+	return grafted;
 }

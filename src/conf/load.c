@@ -34,9 +34,12 @@
 #define MEMORY_MAX (256u << 20)
 #endif
 
+#define LOW_FDS 10
+
 /* How many generations use a mapped conf; kept beside it, since a conf is read-only. */
 static struct share {
 	const struct conf *conf;
+	int memfd; /* that it is mapped from */
 	unsigned count;
 	struct share *next;
 } * shares;
@@ -148,15 +151,22 @@ static bool is_valid(const struct conf *conf, size_t size)
 	       conf->services + conf->n_services * sizeof(struct conf_service) <= size;
 }
 
-const struct conf *conf_share(struct conf *conf)
+/* Takes over the mapping. NULL with errno, and nothing is left of it. */
+static const struct conf *begin_share(struct conf *conf, int memfd)
 {
 	struct share *share = malloc(sizeof(*share));
 
-	if (share == NULL) {
+	/* the low numbers are for what programs inherit */
+	if (share != NULL)
+		share->memfd = fcntl(memfd, F_DUPFD_CLOEXEC, LOW_FDS);
+	if (share == NULL || share->memfd < 0) {
+		free(share);
 		munmap(conf, conf->size);
 		return NULL;
 	}
-	*share = (struct share){ .conf = conf, .count = 1, .next = shares };
+	share->conf = conf;
+	share->count = 1;
+	share->next = shares;
 	shares = share;
 	return conf;
 }
@@ -172,7 +182,7 @@ const struct conf *conf_map(int memfd)
 	if (conf == MAP_FAILED)
 		return NULL;
 	if (is_valid(conf, (size_t)st.st_size))
-		return conf_share(conf);
+		return begin_share(conf, memfd);
 	munmap(conf, (size_t)st.st_size);
 	return NULL;
 }
@@ -305,6 +315,11 @@ const struct conf *conf_ref(const struct conf *conf)
 	return conf;
 }
 
+int conf_fd(const struct conf *conf)
+{
+	return (*find_share(conf))->memfd;
+}
+
 void conf_unref(const struct conf *conf)
 {
 	struct share **share = find_share(conf), *gone = *share;
@@ -313,5 +328,6 @@ void conf_unref(const struct conf *conf)
 		return;
 	*share = gone->next;
 	munmap((void *)conf, conf->size);
+	fd_close(&gone->memfd);
 	free(gone);
 }

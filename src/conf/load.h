@@ -56,8 +56,8 @@ struct conf_result conf_load(const char *path, bool here);
 /* The conf in a memfd, which is not needed afterwards; NULL if it is none of this binary's. */
 const struct conf *conf_map(int memfd);
 
-/* Begin to count who uses a conf in memory of mmap(2). NULL without memory, and it is unmapped. */
-const struct conf *conf_share(struct conf *conf);
+/* The memfd that a conf is mapped from, which nobody can change; it stays ours. */
+int conf_fd(const struct conf *conf);
 
 /* A conf may be used by several generations: take and give back a share of it. */
 const struct conf *conf_ref(const struct conf *conf);

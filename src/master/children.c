@@ -4,6 +4,7 @@
 
 #include "master/reap.h"
 #include "master/reload.h"
+#include "master/spawn.h"
 #include "master/state.h"
 #include "master/upgrade.h"
 
@@ -12,8 +13,10 @@
 static struct worker *find_in(const struct generation *generation, pid_t pid)
 {
 	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++) {
-		const struct service_pool *pool = &generation->pools[i];
+		struct service_pool *pool = &generation->pools[i];
 
+		/* it may have been born since we looked */
+		spawn_look(pool);
 		for (unsigned seat = 0; seat < pool->policy.n_seats; seat++) {
 			if (pool->workers[seat].pid == pid)
 				return &pool->workers[seat];

@@ -1,7 +1,6 @@
 #include "master/handover.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -48,15 +47,10 @@ int handover_seal(const void *content, size_t size)
 		.size = size,
 		.checksum = checksum_of(content, size),
 	};
-	int fd = memfd_create("preforkd-handover", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+	const struct iovec parts[] = { { &header, sizeof(header) }, { (void *)content, size } };
 
 	memcpy(header.magic, magic, sizeof(magic));
-	if (fd >= 0 && fd_write_all(fd, &header, sizeof(header)) == 0 &&
-	    fd_write_all(fd, content, size) == 0 && fcntl(fd, F_ADD_SEALS, seals) == 0)
-		return fd;
-	fd_close(&fd);
-	return -1;
+	return fd_sealed("preforkd-handover", parts, 2);
 }
 
 static bool read_at(int fd, void *data, size_t size, off_t at)

@@ -11,6 +11,7 @@
 #include "board/bell.h"
 #include "master/overdue.h"
 #include "master/persist.h"
+#include "master/spawn.h"
 #include "master/state.h"
 
 #define QUIET_MS 1000 /* after a call that was about nothing new */
@@ -76,6 +77,7 @@ static int on_ready(sd_event_source *source, int fd, uint32_t events, void *data
 	(void)events;
 	if (read(fd, &calls, sizeof(calls)) < 0)
 		return 0;
+	spawn_look(pool);
 	for (unsigned i = 0; i < pool->policy.n_seats; i++) {
 		if (pool->policy.seats[i].phase == SEAT_STARTING)
 			look_ready(&pool->workers[i]);

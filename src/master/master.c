@@ -15,6 +15,7 @@
 #include "master/adopt.h"
 #include "master/control.h"
 #include "master/generation.h"
+#include "master/launch.h"
 #include "master/listeners.h"
 #include "master/lock.h"
 #include "master/loop.h"
@@ -95,6 +96,15 @@ static void clean_up(struct master *master)
 	postmortem_free(master);
 	lock_release(&master->pidfile_fd);
 	lock_release(&master->lock_fd);
+	fd_close(&master->programs.worker_fd);
+	fd_close(&master->programs.module_fd);
+}
+
+static int no_program(void)
+{
+	log_error("worker_program_missing", KV("files", LAUNCH_WORKER ", " LAUNCH_MODULE),
+		  KV("error", strerror(errno)), KV("remedy", "install preforkd again"));
+	return EX_OSFILE;
 }
 
 /* Of a master that begins with nothing. */
@@ -144,7 +154,9 @@ int master_run(const struct master_options *options, const struct conf *conf)
 	upgrade_setup(&master);
 	/* before the first line, whose reader may be gone */
 	signal(SIGPIPE, SIG_IGN);
-	if ((conf != NULL ? start(&master, conf, &status) : takeover(&master, &status)) == 0)
+	if (launch_find(&master.programs) < 0)
+		status = no_program();
+	else if ((conf != NULL ? start(&master, conf, &status) : takeover(&master, &status)) == 0)
 		status = loop_run(&master);
 	clean_up(&master);
 	/* whom SIGKILL does not end keeps what he had */

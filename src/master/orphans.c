@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "master/children.h"
+#include "master/spawn.h"
 #include "master/state.h"
 
 #define AGAIN_MS 50 /* SIGKILL has its effect by then, and their children are ours */
@@ -46,6 +47,9 @@ void orphans_end(struct master *master)
 {
 	struct search search = { .master = master };
 
-	process_each_child(end_unknown, &search);
-	master->orphans_next_ms = search.n > 0 ? clock_now_ms() + AGAIN_MS : 0;
+	bool known = !spawn_any_forking(master);
+
+	if (known)
+		process_each_child(end_unknown, &search);
+	master->orphans_next_ms = !known || search.n > 0 ? clock_now_ms() + AGAIN_MS : 0;
 }

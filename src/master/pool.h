@@ -140,6 +140,7 @@ bool pool_may_grow(const struct pool *pool);
 /* ---- what happened (pool_events.c) ---- */
 
 void pool_spawned(struct pool *pool, unsigned seat, long long now_ms);
+void pool_unspawned(struct pool *pool, unsigned seat, long long now_ms); /* it was never there */
 void pool_spawn_failed(struct pool *pool, long long now_ms);
 void pool_ready(struct pool *pool, unsigned seat, long long now_ms);
 void pool_stop_sent(struct pool *pool, unsigned seat, long long now_ms);

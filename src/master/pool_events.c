@@ -137,6 +137,16 @@ void pool_kill_sent(struct pool *pool, unsigned index, long long now_ms)
 	enter(pool, seat, SEAT_KILLED, now_ms);
 }
 
+static void vacate(struct pool *pool, unsigned index, long long now_ms)
+{
+	struct seat *seat = &pool->seats[index];
+
+	enter(pool, seat, SEAT_EMPTY, now_ms);
+	*seat = (struct seat){ .phase = SEAT_EMPTY };
+	if (index < pool->first_empty)
+		pool->first_empty = index;
+}
+
 /*
  * Of no use: it died before it was ready; or it was ready, but ended by its
  * own fault within a second without having served anybody.
@@ -155,10 +165,12 @@ void pool_exited(struct pool *pool, unsigned index, struct pool_exit how, long l
 	assert(seat->phase != SEAT_EMPTY);
 	if (serves(seat) && was_useless(seat, how, now_ms))
 		pool->crashes += fail(pool, now_ms);
-	enter(pool, seat, SEAT_EMPTY, now_ms);
-	*seat = (struct seat){ .phase = SEAT_EMPTY };
-	if (index < pool->first_empty)
-		pool->first_empty = index;
+	vacate(pool, index, now_ms);
+}
+
+void pool_unspawned(struct pool *pool, unsigned index, long long now_ms)
+{
+	vacate(pool, index, now_ms);
 }
 
 static unsigned count_busy(const struct pool *pool)

@@ -16,6 +16,7 @@
 #include "master/look.h"
 #include "master/persist.h"
 #include "master/postmortem.h"
+#include "master/spawn.h"
 #include "master/state.h"
 #include "net/address.h"
 #include "worker/worker.h"
@@ -199,4 +200,5 @@ void reap_worker(struct worker *worker)
 	    (pool->service->kind == CONF_EXEC && WIFSIGNALED(status)))
 		look_for_orphans(master);
 	free_seat(worker, &record.counts, status);
+	spawn_ended(worker->pool, worker->seat);
 }

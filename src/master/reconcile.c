@@ -25,14 +25,13 @@
 #include "master/upgrade.h"
 #include "net/address.h"
 
-#define SPAWNS_A_ROUND 64   /* then events get their turn */
 #define RETIRED_MAX 4	    /* generations that may finish at the same time */
+#define BIRTHS_MS 20	    /* between two looks at a batch of a pool that has no bell any more */
 #define BIND_RETRY_MS 250LL /* between two attempts to bind to an address that is not there yet */
 
 /* One round's budget and the next moment that matters. */
 struct round {
 	long long now_ms, wake_ms;
-	unsigned spawns;
 };
 
 static void wake_at(struct round *round, long long at_ms)
@@ -49,7 +48,7 @@ static void stop_worker(struct service_pool *pool, unsigned seat, long long now_
 	if (!program || !worker->told)
 		process_signal(worker->pid,
 			       !program && seat >= pool->drain_from ? SIGUSR1 : SIGTERM);
-	worker->told = true;
+	worker->told = worker->pid > 0;
 	pool_stop_sent(&pool->policy, seat, now_ms);
 	pool->look = true;
 }
@@ -106,7 +105,7 @@ static void check_crash_loop(struct service_pool *pool, struct round *round)
 	master->stop_wanted = STOP_GRACEFUL;
 }
 
-/* Until nothing is to be done but to wait, or others shall have their turn. */
+/* Until nothing is to be done but to wait, if only for the end of a batch. */
 static void take_steps(struct service_pool *pool, struct round *round)
 {
 	for (;;) {
@@ -117,10 +116,8 @@ static void take_steps(struct service_pool *pool, struct round *round)
 			wake_at(round, step.wake_ms);
 			return;
 		case POOL_DO_SPAWN:
-			if (round->spawns++ >= SPAWNS_A_ROUND) {
-				wake_at(round, round->now_ms);
+			if (spawn_is_forking(pool))
 				return;
-			}
 			spawn_worker(pool, step.seat);
 			break;
 		case POOL_DO_STOP:
@@ -150,9 +147,14 @@ static void kill_wanted(struct service_pool *pool, struct round *round)
 
 static void reconcile_pool(struct service_pool *pool, struct round *round)
 {
+	spawn_look(pool);
 	kill_wanted(pool, round);
 	look_at_pool(pool, round->now_ms);
-	take_steps(pool, round);
+	do {
+		take_steps(pool, round);
+	} while (spawn_batch(pool) < 0);
+	if (spawn_is_forking(pool))
+		wake_at(round, round->now_ms + BIRTHS_MS);
 	/* who was told to leave is not counted on any more */
 	look_at_pool(pool, round->now_ms);
 	wake_at(round, look_listen(pool, round->now_ms));
@@ -343,7 +345,7 @@ static void obey_signals(struct master *master)
 	} else if (master->respawn_wanted) {
 		master->respawn_wanted = false;
 		reload_respawn(master);
-	} else if (master->upgrade_wanted) {
+	} else if (master->upgrade_wanted && !spawn_any_forking(master)) {
 		master->upgrade_wanted = false;
 		upgrade_begin(master);
 	}

@@ -1,62 +1,18 @@
 #include "master/spawn.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
+#include "master/launch.h"
 #include "master/state.h"
 #include "worker/worker.h"
-
-_Noreturn static void become_worker(struct service_pool *pool, unsigned seat, pid_t master)
-{
-	const struct worker_seat worker = {
-		.conf = pool->generation->conf,
-		.service = pool->service,
-		.board = pool->board,
-		.listener = listener_fd(&pool->listener->listener, seat),
-		.detach = pool->generation->master->daemon_fd >= 0,
-		.ready_fd = pool->ready_fd,
-		.master = master,
-		.index = seat,
-		.generation = pool->generation->id,
-		.notify_name = pool->generation->master->messages_name,
-		.bell_fd = pool->bell_fd,
-		.conns_max = pool->workers[seat].conns_max,
-	};
-
-	worker_run(&worker);
-}
-
-static void log_failure(const struct service_pool *pool, unsigned seat, int error)
-{
-	log_warning("fork_failed",
-		    KV("service", conf_string(pool->generation->conf, pool->service->name)),
-		    KV("worker", seat + 1), KV("error", strerror(error)),
-		    KV("retry_ms", pool->policy.not_before_ms - clock_now_ms()));
-}
-
-/* Returns the pid, or -1 with errno; then nothing is left of the attempt. */
-static pid_t fork_worker(struct service_pool *pool, unsigned seat)
-{
-	pid_t master = getpid(), pid;
-
-	if (pool->outdated) {
-		errno = ESTALE;
-		return -1;
-	}
-
-	if (pool->service->kind == CONF_PERSISTENT)
-		listener_revive(&pool->listener->listener, seat);
-	board_clear(pool->board, seat);
-	pid = fork();
-	if (pid == 0)
-		become_worker(pool, seat, master);
-	return pid;
-}
 
 /* A tenth more or less, so that those that began together do not end together. */
 static long long about(long long value)
@@ -101,20 +57,137 @@ static void say_what_is_missing(const struct service_pool *pool)
 
 void spawn_worker(struct service_pool *pool, unsigned seat)
 {
-	struct worker *worker = &pool->workers[seat];
-	pid_t pid;
-
-	*worker = new_worker(pool, seat);
 	say_what_is_missing(pool);
-	pid = fork_worker(pool, seat);
+	pool->workers[seat] = new_worker(pool, seat);
+	board_clear(pool->board, seat);
+	pool_spawned(&pool->policy, seat, pool->workers[seat].born_ms);
+	pool->wanted++;
+}
 
-	if (pid < 0) {
-		int error = errno;
+bool spawn_is_forking(const struct service_pool *pool)
+{
+	return pool->batch.born < pool->batch.n;
+}
 
-		pool_spawn_failed(&pool->policy, clock_now_ms());
-		log_failure(pool, seat, error);
-		return;
+static bool forks(const struct generation *generation)
+{
+	for (unsigned i = 0; generation != NULL && i < generation->n_pools; i++) {
+		if (spawn_is_forking(&generation->pools[i]))
+			return true;
 	}
-	worker->pid = pid;
-	pool_spawned(&pool->policy, seat, worker->born_ms);
+	return false;
+}
+
+bool spawn_any_forking(const struct master *master)
+{
+	const struct generation *retired = master->retired;
+
+	while (retired != NULL && !forks(retired))
+		retired = retired->next;
+	return retired != NULL || forks(master->current) || forks(master->starting);
+}
+
+unsigned spawn_find_unborn(const struct service_pool *pool, unsigned seat)
+{
+	while (pool->policy.seats[seat].phase == SEAT_EMPTY || pool->workers[seat].pid != 0)
+		seat++;
+	return seat;
+}
+
+static void log_failure(const struct service_pool *pool, unsigned n, int error)
+{
+	log_warning("fork_failed",
+		    KV("service", conf_string(pool->generation->conf, pool->service->name)),
+		    KV("workers", n), KV("error", strerror(error)),
+		    KV("retry_ms", pool->policy.not_before_ms - clock_now_ms()));
+}
+
+/* n of them, from this seat on, will not be there. error: why; 0: it has been said. */
+static void give_up(struct service_pool *pool, unsigned seat, unsigned n, int error)
+{
+	long long now_ms = clock_now_ms();
+
+	for (unsigned i = 0; i < n; i++) {
+		seat = spawn_find_unborn(pool, seat);
+		pool_unspawned(&pool->policy, seat, now_ms);
+	}
+	if (error == 0)
+		return;
+	pool_spawn_failed(&pool->policy, now_ms);
+	log_failure(pool, n, error);
+}
+
+static void end_batch(struct batch *batch)
+{
+	if (batch->births != NULL)
+		munmap(batch->births, batch->n * sizeof(*batch->births));
+	*batch = (struct batch){ .n = 0 };
+}
+
+/* Who was killed before it was born is killed now; who was told to leave is told again. */
+static void born(struct service_pool *pool, unsigned seat, pid_t pid)
+{
+	pool->workers[seat].pid = pid;
+	if (pool->policy.seats[seat].phase == SEAT_KILLED)
+		process_signal(pid, SIGKILL);
+}
+
+void spawn_look(struct service_pool *pool)
+{
+	struct batch *batch = &pool->batch;
+
+	if (!spawn_is_forking(pool))
+		return;
+	while (spawn_is_forking(pool)) {
+		int birth = atomic_load(&batch->births[batch->born]);
+
+		if (birth == 0)
+			return;
+		if (birth < 0) {
+			give_up(pool, batch->next, batch->n - batch->born, -birth);
+			break;
+		}
+		batch->next = spawn_find_unborn(pool, batch->next);
+		born(pool, batch->next, birth);
+		batch->born++;
+	}
+	end_batch(batch);
+	pool->look = true;
+}
+
+void spawn_ended(struct service_pool *pool, unsigned seat)
+{
+	struct batch *batch = &pool->batch;
+
+	if (!spawn_is_forking(pool) || batch->leader != seat)
+		return;
+	give_up(pool, batch->next, batch->n - batch->born, 0);
+	end_batch(batch);
+}
+
+int spawn_batch(struct service_pool *pool)
+{
+	struct batch *batch = &pool->batch;
+	unsigned n = pool->wanted;
+	pid_t pid = -1;
+
+	if (n == 0)
+		return 0;
+	pool->wanted = 0;
+	batch->n = n;
+	if (pool->outdated)
+		errno = ESTALE;
+	else
+		pid = launch_batch(pool, n);
+	if (pid < 0) {
+		give_up(pool, 0, n, errno);
+		end_batch(batch);
+		return -1;
+	}
+	batch->leader = batch->next = spawn_find_unborn(pool, 0);
+	batch->born = 1;
+	born(pool, batch->leader, pid);
+	if (n == 1)
+		end_batch(batch);
+	return 0;
 }

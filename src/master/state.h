@@ -17,6 +17,7 @@
 #include "board/board.h"
 #include "conf/conf.h"
 #include "conf/load.h"
+#include "master/launch.h"
 #include "master/pool.h"
 #include "net/listener.h"
 
@@ -29,7 +30,7 @@ struct open_listener {
 	struct open_listener *next;
 };
 
-/* The process in one seat; pid 0: none. */
+/* The process in one seat; pid 0: none, or none yet. */
 struct worker {
 	struct service_pool *pool;
 	unsigned seat;
@@ -51,6 +52,15 @@ struct worker {
 	long long watchdog_at_ms; /* when it is killed if it has said nothing */
 };
 
+/* Workers that are on their way: all but the first of a batch, which forks them. See spawn.c. */
+struct batch {
+	_Atomic int *births; /* by their place in the order: pids; 0: not born yet, < 0: -errno */
+	unsigned n;	     /* of the whole batch, */
+	unsigned born;	     /* and so many are known; as many as n: there is no batch */
+	unsigned leader;     /* the seat of the first */
+	unsigned next;	     /* the others that are not born have seats from here on */
+};
+
 /* The pool of one service in one generation. */
 struct service_pool {
 	struct generation *generation;
@@ -63,6 +73,8 @@ struct service_pool {
 	struct pool policy;
 	struct board *board;
 	struct worker *workers;
+	unsigned wanted; /* seats that are filled when all is decided, by one batch */
+	struct batch batch;
 
 	/* of look.c */
 	int bell_fd, ready_fd; /* eventfds: its workers call by one, and say READY by the other */
@@ -146,6 +158,7 @@ struct master {
 
 	/* for an upgrade */
 	const char *binary; /* absolute */
+	struct launch_programs programs;
 	char **argv;
 	int handover_fd; /* what the binary before us left; -1: nothing */
 

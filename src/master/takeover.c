@@ -19,6 +19,7 @@
 #include "master/generation.h"
 #include "master/handover.h"
 #include "master/inherit.h"
+#include "master/launch.h"
 #include "master/loop.h"
 #include "master/reload.h"
 #include "master/state.h"
@@ -57,6 +58,10 @@ int takeover_rehearse(const struct conf *conf)
 		return EX_DATAERR;
 	}
 	free(content);
+	if (launch_find(&master.programs) < 0) {
+		fprintf(stderr, "preforkd: its program for workers: %s\n", strerror(errno));
+		return EX_OSFILE;
+	}
 	if (fd_write_all(TAKEOVER_CONF_FD, conf, conf->size) == 0)
 		return EX_OK;
 	fprintf(stderr, "preforkd: %s\n", strerror(errno));

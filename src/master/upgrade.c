@@ -25,6 +25,7 @@
 #include "base/text.h"
 #include "master/bequeath.h"
 #include "master/notify.h"
+#include "master/spawn.h"
 #include "master/state.h"
 #include "master/takeover.h"
 
@@ -328,7 +329,8 @@ void upgrade_check(struct master *master)
 	const struct rehearsal *rehearsal = master->rehearsal;
 	struct stat now;
 
-	if (!rehearsal->passed)
+	/* each worker is handed over by its number; their leader rings when all have one */
+	if (!rehearsal->passed || spawn_any_forking(master))
 		return;
 	if (stat(master->binary, &now) < 0 || !same_file(&now, &rehearsal->file)) {
 		refuse(master, "it was replaced while it was rehearsed");

@@ -1,7 +1,6 @@
 #include "net/triple.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -93,29 +92,6 @@ const char *triple_word(const struct triple_word *words, long long number)
 			return words->name;
 	}
 	return "unknown";
-}
-
-int triple_protocol(const char *text, int *protocol_r)
-{
-	const struct protoent *entry;
-	long long number;
-
-	if (text_to_number(text, 0, 0xffff, &number)) {
-		*protocol_r = (int)number;
-		return 0;
-	}
-	/* our own rows work without /etc/protocols, which a minimal system lacks */
-	for (const struct triple *row = triples; row->family != AF_UNSPEC; row++) {
-		if (row->protocol > 0 && strcmp(row->name, text) == 0) {
-			*protocol_r = row->protocol;
-			return 0;
-		}
-	}
-	entry = getprotobyname(text);
-	if (entry == NULL)
-		return -1;
-	*protocol_r = entry->p_proto;
-	return 0;
 }
 
 /* The ICMP of the other family can be opened, but nobody speaks it. */

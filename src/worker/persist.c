@@ -16,6 +16,7 @@
 #include "board/board.h"
 #include "conf/conf.h"
 #include "net/address.h"
+#include "worker/seat.h"
 #include "worker/worker.h"
 
 #define LISTEN_FD 3 /* SD_LISTEN_FDS_START */

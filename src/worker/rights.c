@@ -72,12 +72,16 @@ static int allow_core(const struct conf_service *service)
 	return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
+int rights_reduce(const struct conf_service *service)
+{
+	return has_bounding_set(service) ? 0 : reduce_bounding_set(service->run.capabilities);
+}
+
 /*
- * The order: groups need CAP_SETGID, the bounding set CAP_SETPCAP, and both
- * are gone with the uid; so the uid comes after them. A master without root
- * has nothing to change but its capabilities, and under a filter of system calls
- * (systemd/preforkd-unprivileged.service) may not even try: rights_verify() looks
- * what it has.
+ * The order: groups need CAP_SETGID, which is gone with the uid; so the uid comes after.
+ * A master without root has nothing to change but its capabilities, and under a filter of
+ * system calls (systemd/preforkd-unprivileged.service) may not even try: rights_verify()
+ * looks what it has.
  */
 const char *rights_drop(const struct conf *conf, const struct conf_service *service)
 {
@@ -90,8 +94,6 @@ const char *rights_drop(const struct conf *conf, const struct conf_service *serv
 		return "setgroups";
 	if (setresgid(gid, gid, gid) < 0 && root)
 		return "setresgid";
-	if (!has_bounding_set(service) && reduce_bounding_set(run->capabilities) < 0)
-		return "capability bounding set";
 	if (run->capabilities != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return "PR_SET_KEEPCAPS";
 	if (setresuid(uid, uid, uid) < 0 && root)

@@ -10,6 +10,12 @@ struct conf;
 struct conf_service;
 
 /*
+ * Take capabilities that the service does not keep out of the bounding set, before the
+ * rights are dropped. Returns 0, or -1 with errno.
+ */
+int rights_reduce(const struct conf_service *service);
+
+/*
  * Drop to the service's user and groups. Returns NULL, or the name of the
  * step that failed, with errno. Sources: credentials(7), capabilities(7),
  * prctl(2).

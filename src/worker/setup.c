@@ -22,13 +22,14 @@
 #include "worker/limits.h"
 #include "worker/rights.h"
 #include "worker/sandbox.h"
+#include "worker/seat.h"
 #include "worker/serve.h"
 #include "worker/stop.h"
 #include "worker/worker.h"
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
-_Noreturn static void give_up(const struct worker_seat *seat, const char *step, int status)
+_Noreturn void setup_failed(const struct worker_seat *seat, const char *step, int status)
 {
 	log_error("worker_setup_failed",
 		  KV("service", conf_string(seat->conf, seat->service->name)),
@@ -41,20 +42,24 @@ static void setup_slot(const struct worker_seat *seat, struct slot **slot_r, str
 	*slot_r = board_attach(seat->board, seat->index);
 	*bell_r = board_attach_bell(seat->board);
 	if (*slot_r == NULL || *bell_r == NULL)
-		give_up(seat, "mapping of the slot", WORKER_EXIT_SETUP);
+		setup_failed(seat, "mapping of the slot", WORKER_EXIT_SETUP);
 }
 
 /* Standard input and output may be somebody's terminal; standard error is for the log. */
+static void setup_standard(const struct worker_seat *seat)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+		setup_failed(seat, "/dev/null", WORKER_EXIT_SETUP);
+	close(null);
+}
+
 static void setup_fds(const struct worker_seat *seat)
 {
 	int keep[] = { seat->listener, seat->ready_fd, seat->bell_fd, log_fd() };
-	int null;
 
 	fd_close_except(keep, sizeof(keep) / sizeof(*keep));
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
-		give_up(seat, "/dev/null", WORKER_EXIT_SETUP);
-	close(null);
 	/* a root of its own may have no /proc; what programs leave behind has to be found */
 	if (seat->service->kind == CONF_EXEC)
 		(void)process_keep_children();
@@ -80,20 +85,20 @@ static void setup_environment(const struct worker_seat *seat)
 	char **passed = calloc(pass.count + 1, sizeof(char *));
 
 	if (passed == NULL)
-		give_up(seat, "environment", WORKER_EXIT_SETUP);
+		setup_failed(seat, "environment", WORKER_EXIT_SETUP);
 	for (unsigned i = 0; i < pass.count; i++)
 		passed[i] = copy_variable(conf_list_string(seat->conf, pass, i));
 	if (clearenv() != 0 || setenv("PATH", DEFAULT_PATH, 1) < 0)
-		give_up(seat, "environment", WORKER_EXIT_SETUP);
+		setup_failed(seat, "environment", WORKER_EXIT_SETUP);
 	for (unsigned i = 0; i < pass.count; i++) {
 		if (passed[i] != NULL && putenv(passed[i]) != 0)
-			give_up(seat, "environment", WORKER_EXIT_SETUP);
+			setup_failed(seat, "environment", WORKER_EXIT_SETUP);
 	}
 	free(passed);
 	for (unsigned i = 0; i < list.count; i++) {
 		/* the conf is mapped as long as we live, and nobody writes to it */
 		if (putenv((char *)conf_list_string(seat->conf, list, i)) != 0)
-			give_up(seat, "environment", WORKER_EXIT_SETUP);
+			setup_failed(seat, "environment", WORKER_EXIT_SETUP);
 	}
 }
 
@@ -102,18 +107,15 @@ static void setup_limits(const struct worker_seat *seat)
 	const char *failed = limits_set(seat->service);
 
 	if (failed != NULL)
-		give_up(seat, failed, WORKER_EXIT_SETUP);
+		setup_failed(seat, failed, WORKER_EXIT_SETUP);
 }
 
 static void setup_root(const struct worker_seat *seat)
 {
-	const char *failed;
+	const char *failed = limits_chroot(seat->conf, seat->service);
 
-	/* what libc reads by itself it shall have read outside; it does not look again */
-	tzset();
-	failed = limits_chroot(seat->conf, seat->service);
 	if (failed != NULL)
-		give_up(seat, failed, WORKER_EXIT_SETUP);
+		setup_failed(seat, failed, WORKER_EXIT_SETUP);
 }
 
 static void setup_rights(const struct worker_seat *seat)
@@ -121,7 +123,7 @@ static void setup_rights(const struct worker_seat *seat)
 	const char *failed = rights_drop(seat->conf, seat->service);
 
 	if (failed != NULL)
-		give_up(seat, failed, WORKER_EXIT_SETUP);
+		setup_failed(seat, failed, WORKER_EXIT_SETUP);
 	failed = rights_verify(seat->conf, seat->service);
 	if (failed != NULL) {
 		log_bug("rights_not_dropped",
@@ -134,7 +136,7 @@ static void setup_rights(const struct worker_seat *seat)
 static void setup_directory(const struct worker_seat *seat)
 {
 	if (chdir(conf_string(seat->conf, seat->service->directory)) < 0)
-		give_up(seat, "run.directory (can run.user enter it?)", WORKER_EXIT_SETUP);
+		setup_failed(seat, "run.directory (can run.user enter it?)", WORKER_EXIT_SETUP);
 }
 
 /* The master may have died before the signal was asked for: so look afterwards. */
@@ -143,7 +145,7 @@ static void setup_parent_death(const struct worker_seat *seat)
 	bool program = seat->service->kind == CONF_PERSISTENT;
 
 	if (prctl(PR_SET_PDEATHSIG, program ? SIGTERM : STOP_ORPHANED) < 0)
-		give_up(seat, "PR_SET_PDEATHSIG", WORKER_EXIT_SETUP);
+		setup_failed(seat, "PR_SET_PDEATHSIG", WORKER_EXIT_SETUP);
 	if (getppid() != seat->master)
 		_exit(WORKER_EXIT_ORPHAN);
 }
@@ -151,9 +153,9 @@ static void setup_parent_death(const struct worker_seat *seat)
 static void setup_signals(const struct worker_seat *seat)
 {
 	if (deadline_setup() < 0)
-		give_up(seat, "timer_create", WORKER_EXIT_SETUP);
+		setup_failed(seat, "timer_create", WORKER_EXIT_SETUP);
 	if (stop_setup(seat->listener, (int)seat->service->backlog, seat->service->drain_ms) < 0)
-		give_up(seat, "signals", WORKER_EXIT_SETUP);
+		setup_failed(seat, "signals", WORKER_EXIT_SETUP);
 }
 
 static const struct serve *speaker; /* of handler_log() */
@@ -198,7 +200,7 @@ static void setup_handler(const struct worker_seat *seat, struct serve *serve)
 	speaker = serve;
 	own_pid = getpid();
 	if (on_exit(on_exit_called, NULL) != 0)
-		give_up(seat, "on_exit", WORKER_EXIT_SETUP);
+		setup_failed(seat, "on_exit", WORKER_EXIT_SETUP);
 
 	env = (struct handler_env){
 		.service = conf_string(seat->conf, seat->service->name),
@@ -210,23 +212,39 @@ static void setup_handler(const struct worker_seat *seat, struct serve *serve)
 	} else if (handler == &handler_exec) {
 		serve->state = exec_setup(serve);
 		if (serve->state == NULL)
-			give_up(seat, "preparing programs", WORKER_EXIT_HANDLER);
+			setup_failed(seat, "preparing programs", WORKER_EXIT_HANDLER);
 	} else if (handler->init != NULL && handler->init(&env, &serve->state) < 0) {
-		give_up(seat, "init of the handler", WORKER_EXIT_HANDLER);
+		setup_failed(seat, "init of the handler", WORKER_EXIT_HANDLER);
 	}
+}
+
+/*
+ * Once for all workers of a batch, before there is another one:
+ *	environment	before anything of libc reads it
+ *	time zone	what libc reads by itself it shall have read outside of a root of
+ *			the service's own; it does not look again
+ *	bounding set	as long as we may, and since it takes 41 system calls
+ */
+void setup_batch(const struct worker_seat *seat)
+{
+	process_title_set("preforkd: %s", conf_string(seat->conf, seat->service->name));
+	setup_standard(seat);
+	setup_environment(seat);
+	tzset();
+	if (rights_reduce(seat->service) < 0)
+		setup_failed(seat, "capability bounding set", WORKER_EXIT_SETUP);
 }
 
 /*
  * The order matters:
  *	slot		while the board's descriptor is there
- *	fds		all others go: nothing of the master's may be used by mistake
- *	environment	before anything of libc reads it
+ *	fds		all others go: nothing of another worker's may be used by mistake
  *	limits		before the rights go that are needed to raise them, and while
  *			there is a /proc: priorities, CPUs, umask, rlimits
  *	root		after all files of the machine: its log, its /dev/null, its time zone
  *	rights		before the directory, so that it is entered as the user
  *	parent death	after the change of uid, which clears it (prctl(2))
- *	signals		the master's signals were blocked since before the fork, so
+ *	signals		the master's signals were blocked since before we began, so
  *			that one sent meanwhile waits for our handlers
  *			(not for one that becomes a program, which has them as they are)
  *	handler		last: it runs with the rights it will serve with
@@ -234,10 +252,8 @@ static void setup_handler(const struct worker_seat *seat, struct serve *serve)
  */
 void setup_worker(const struct worker_seat *seat, struct serve *serve)
 {
-	process_title_set("preforkd: %s", conf_string(seat->conf, seat->service->name));
 	setup_slot(seat, &serve->slot, &serve->bell);
 	setup_fds(seat);
-	setup_environment(seat);
 	setup_limits(seat);
 	setup_root(seat);
 	setup_rights(seat);
@@ -253,5 +269,5 @@ void setup_sandbox(const struct worker_seat *seat, const struct serve *serve)
 	const char *failed = sandbox_enter(serve);
 
 	if (failed != NULL)
-		give_up(seat, failed, WORKER_EXIT_SETUP);
+		setup_failed(seat, failed, WORKER_EXIT_SETUP);
 }

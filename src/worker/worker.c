@@ -1,21 +1,19 @@
 /*
  * worker.c - the life of a worker: set up, say READY, serve, leave.
  */
-#include "worker/worker.h"
+#include "worker/seat.h"
 
 #include <assert.h>
-#include <limits.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "conf/conf.h"
-#include "handler/handlers.h"
-#include "handler/module.h"
+#include "handler/handler.h"
 #include "net/triple.h"
-#include "worker/exec.h"
 #include "worker/persist.h"
 #include "worker/serve.h"
 #include "worker/setup.h"
+#include "worker/worker.h"
 
 const char *worker_exit_text(int status)
 {
@@ -53,32 +51,6 @@ static void say_ready(struct slot *slot, int ready_fd)
 	close(ready_fd);
 }
 
-/* While we have the rights of the master: its file need not be for the user's eyes. */
-static const struct handler *load_module(const struct worker_seat *seat)
-{
-	char path[PATH_MAX], error[512];
-	const char *name = conf_string(seat->conf, seat->service->handler);
-	const struct handler *handler =
-		module_load(module_path(name, path, sizeof(path)), error, sizeof(error));
-
-	if (handler == NULL) {
-		log_error("module_failed",
-			  KV("service", conf_string(seat->conf, seat->service->name)),
-			  KV("worker", seat->index + 1), KV("error", error));
-		_exit(WORKER_EXIT_HANDLER);
-	}
-	return handler;
-}
-
-static const struct handler *find_handler(const struct worker_seat *seat)
-{
-	if (seat->service->kind == CONF_EXEC)
-		return &handler_exec;
-	if (seat->service->kind == CONF_MODULE)
-		return load_module(seat);
-	return handlers_find(conf_string(seat->conf, seat->service->handler));
-}
-
 _Noreturn void worker_run(const struct worker_seat *seat)
 {
 	struct serve serve = {
@@ -89,7 +61,7 @@ _Noreturn void worker_run(const struct worker_seat *seat)
 		.conns_max = seat->conns_max,
 		.index = seat->index + 1,
 		.generation = seat->generation,
-		.handler = find_handler(seat),
+		.handler = seat->handler,
 	};
 	const struct listener_spec *spec = &seat->service->spec;
 	int status;

@@ -267,9 +267,9 @@ answers() {
 	) 2>/dev/null
 }
 
-# for_all FILE: a copy that everybody can read and run; the tests may lie where only root can go
+# for_all FILE [WITH...]: a copy that everybody can read and run; the tests may lie where only root can go
 for_all() {
-	install -D -t "$BATS_TEST_TMPDIR/for_all" "$1"
+	install -D -t "$BATS_TEST_TMPDIR/for_all" "$@"
 	echo "$BATS_TEST_TMPDIR/for_all/${1##*/}"
 }
 

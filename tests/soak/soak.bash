@@ -38,6 +38,7 @@ pause() {
 own_binary() {
 	GOOD=$PREFORKD
 	PREFORKD=$BATS_TEST_TMPDIR/preforkd
+	cp -t "${PREFORKD%/*}" "$GOOD-worker"*
 	new_binary
 }
 
@@ -65,7 +66,7 @@ children_are() {
 
 # ours: the pids of all processes of the own binary, also of those that have no master any more
 ours() {
-	find /proc -maxdepth 2 -path '/proc/[0-9]*/exe' \( -lname "$PREFORKD" -o -lname "$PREFORKD (deleted)" \) \
+	find /proc -maxdepth 2 -path '/proc/[0-9]*/exe' \( -lname "$PREFORKD" -o -lname "$PREFORKD (deleted)" -o -lname "$PREFORKD-worker*" \) \
 		-printf '%h\n' 2>/dev/null | cut -d/ -f3
 }
 
