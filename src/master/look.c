@@ -244,7 +244,10 @@ static void look(struct service_pool *pool, long long now_ms)
 		atomic_store(&bell->peak, bell_busy(bell));
 	see_full(pool, waiting, now_ms);
 	clock_earlier(&pool->look_ms, pool->times_ms);
-	if (pool->called && !pool_may_grow(&pool->policy))
+	/* a pool that has shrunk meanwhile has something to be called for */
+	if (pool_may_grow(&pool->policy))
+		pool->quiet_ms = 0;
+	else if (pool->called)
 		pool->quiet_ms = now_ms + QUIET_MS;
 	pool->called = false;
 	pool->looked = true;
