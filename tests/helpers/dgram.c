@@ -5,7 +5,7 @@
  *	      [-d COUNT] [-l TARGET] [-a OTHER] TO [TEXT...]
  *
  * Sends each TEXT (without any: all of standard input) as one datagram, COUNT times, from the address FROM, and waits
- * until as many answers came or none came for MS (2000). Each is a line "from=ADDRESS length=N"; -o appends its bytes
+ * until as many answers came or none came for MS (10000). Each is a line "from=ADDRESS length=N"; -o appends its bytes
  * to FILE. Addresses: 127.0.0.1:7, [::1]:7, /path, @abstract; of raw sockets without a port: 127.0.0.1, [::1]. A unix
  * client without FROM has no name and gets no answer.
  *
@@ -41,7 +41,7 @@ static struct {
 	bool raw, show_ttl;
 	char *from, *file, *link, *to, *other;
 	char **texts; /* ends with NULL */
-} options = { .count = 1, .wait_ms = 2000, .ttl = -1 };
+} options = { .count = 1, .wait_ms = 10000, .ttl = -1 };
 
 static union address to, other;
 static socklen_t to_length;

@@ -6,7 +6,7 @@
 #	client.pl hold TO N FILE	N connections at the same time, a line is sent on each and read back; "answered N in MS ms",
 #					and they stay open until FILE is there
 #	client.pl gaps TO N MS		N connections, one after the other, with random gaps of at most so many ms; "answered N,
-#					median M ms, longest L ms". One that is lost, or has no answer after 20 s: status 1
+#					median M ms, longest L ms". One that is lost, or has no answer after 60 s: status 1
 #					TO: a port, [::1]:PORT, a path, or seqpacket:PATH
 #	client.pl datagram PATH TEXT	to a unix dgram socket, or to a port of UDP, and print the answer
 use strict;
@@ -54,7 +54,7 @@ sub gaps {
 		sleep(rand($ms) / 1000);
 		my $began = time;
 		local $SIG{ALRM} = sub { die "no answer: $_\n" };
-		alarm 20;
+		alarm 60;
 		my $socket = connect_to($to);
 		syswrite($socket, "hello $_\n") // die "send $_: $!";
 		hear($socket, "hello $_\n");
@@ -85,7 +85,7 @@ sub datagram {
 	socket(my $socket, $is_port ? AF_INET : AF_UNIX, SOCK_DGRAM, 0) or die "socket: $!";
 	# a name that the kernel chooses
 	$is_port || bind($socket, pack('S', AF_UNIX)) or die "bind: $!";
-	alarm 10;
+	alarm 60;
 	my $address = $is_port ? pack_sockaddr_in($to, INADDR_LOOPBACK) : pack_sockaddr_un($to);
 	defined send($socket, $text, 0, $address) or die "send: $!";
 	defined recv($socket, my $answer, 65536, 0) or die "recv: $!";

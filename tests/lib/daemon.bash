@@ -18,6 +18,7 @@ daemon_setup() {
 	LOG=$BATS_TEST_TMPDIR/log
 	RELOAD_KEY=all
 	MASTER=
+	READY_BEFORE=0
 	BESIDES=' '
 	unset NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID JOURNAL_STREAM RUNTIME_DIRECTORY
 	# workers run as nobody
@@ -56,11 +57,14 @@ daemon_log_is_clean() {
 
 # wait_for SECONDS WHAT COMMAND...: until COMMAND succeeds; fails with WHAT and the log when it never does.
 wait_for() {
-	local seconds=$1 what=$2 end
+	local seconds=$1 what=$2 end late
 	shift 2
 	end=$((${EPOCHREALTIME/./} + seconds * 1000000))
-	until "$@"; do
-		if ((${EPOCHREALTIME/./} > end)); then
+	while :; do
+		# before the look, since we may not have run for a while: the last one is after the end
+		late=$((${EPOCHREALTIME/./} > end))
+		! "$@" || return 0
+		if ((late)); then
 			echo "waited $seconds s in vain for: $what"
 			[ ! -e "$LOG" ] || tail -n 40 "$LOG"
 			return 1
@@ -82,14 +86,17 @@ write_config() {
 	mv "$CONF.new" "$CONF"
 }
 
-# start_daemon [OPTION...]: in the foreground, its log in $LOG, and wait until it is ready.
+# start_daemon [OPTION...]: in the foreground, its log in $LOG, and wait until it is ready. The log of an earlier start may
+# stand there.
 start_daemon() {
 	start_daemon_nowait "$@"
-	wait_for 20 "event=ready" daemon_is_ready_or_gone
-	log_has 'event=ready' || { cat "$LOG"; return 1; }
+	wait_for 60 "event=ready" daemon_is_ready_or_gone
+	daemon_is_ready || { cat "$LOG"; return 1; }
 }
 
 start_daemon_nowait() {
+	READY_BEFORE=0
+	[ ! -e "$LOG" ] || READY_BEFORE=$(log_count 'event=ready')
 	# fd 3 is bats' own: who keeps it open is waited for
 	"$PREFORKD" -c "$CONF" "$@" >>"$LOG" 2>&1 3>&- 7>&- 8>&- 9>&- &
 	MASTER=$!
@@ -106,8 +113,14 @@ start_debug() {
 	start_with 'log_level = debug' "$@"
 }
 
+daemon_is_ready() {
+	local n
+	n=$(log_count 'event=ready')
+	[ "${n:-0}" -gt "$READY_BEFORE" ]
+}
+
 daemon_is_ready_or_gone() {
-	log_has 'event=ready' || [ ! -e "/proc/$MASTER" ]
+	daemon_is_ready || [ ! -e "/proc/$MASTER" ]
 }
 
 log_has() {
@@ -140,7 +153,7 @@ stop_daemon() {
 
 wait_daemon() {
 	DAEMON_STATUS=0
-	wait_for 40 "the end of the master" process_gone "$MASTER"
+	wait_for 90 "the end of the master" process_gone "$MASTER"
 	wait "$MASTER" || DAEMON_STATUS=$?
 	MASTER=
 }
@@ -154,7 +167,7 @@ process_gone() {
 no_process_left() {
 	local pid
 	for pid in $1; do
-		wait_for 5 "the end of worker $pid" process_gone "$pid"
+		wait_for 20 "the end of worker $pid" process_gone "$pid"
 	done
 }
 
@@ -205,7 +218,7 @@ reload_daemon() {
 	local before
 	before=$(log_count 'event=reload_(done|refused)')
 	kill -HUP "$MASTER"
-	wait_for 20 "the end of the reload" reload_ended "$before"
+	wait_for 60 "the end of the reload" reload_ended "$before"
 }
 
 reload_ended() {
@@ -262,7 +275,7 @@ answers() {
 	(
 		exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1" || exit 1
 		echo "hello $BASHPID" >&3
-		read -rt 10 line <&3
+		read -rt 30 line <&3
 		[ "$line" = "hello $BASHPID" ]
 	) 2>/dev/null
 }
@@ -292,7 +305,7 @@ release() {
 # serve_on FD: the echo service at the other end of a connection that is held open sends back a line.
 serve_on() {
 	local line
-	echo "still here $1" >&"$1" && read -rt 10 line <&"$1" && [ "$line" = "still here $1" ]
+	echo "still here $1" >&"$1" && read -rt 30 line <&"$1" && [ "$line" = "still here $1" ]
 }
 
 fds_of_master() {
@@ -308,6 +321,32 @@ sockets_of() {
 	find "/proc/$1/fd" -lname 'socket:*' 2>/dev/null | wc -l
 }
 
+# is_asleep PID: it waits for something
+is_asleep() {
+	grep -q '^State:.S' "/proc/$1/status"
+}
+
+# are_idle PID...: each of these workers of stream services serves nobody, and has counted whom it served
+are_idle() {
+	local pid
+	for pid in "$@"; do
+		[ "$(sockets_of "$pid")" -eq 1 ] && is_asleep "$pid" || return 1
+	done
+}
+
+# stop_processes PID...: they stand still until SIGCONT, from now on
+stop_processes() {
+	local pid
+	kill -STOP "$@"
+	for pid in "$@"; do
+		wait_for 20 "the standstill of $pid" stands_still "$pid"
+	done
+}
+
+stands_still() {
+	grep -q '^State:.[Tt]' "/proc/$1/status"
+}
+
 # queue_is PORT N: so many connections wait to be accepted.
 queue_is() {
 	[ "$(ss -Hltn "sport = :$1" | awk '{ print $2 }')" -eq "$2" ]
@@ -318,7 +357,7 @@ all_wait() {
 	local pid
 	for pid in "$@"; do
 		find "/proc/$pid/fd" -lname 'socket:*' | grep -q . || return 1
-		grep -q '^State:.S' "/proc/$pid/status" || return 1
+		is_asleep "$pid" || return 1
 	done
 }
 
@@ -345,12 +384,12 @@ now_ms() {
 	echo $((${EPOCHREALTIME/./} / 1000))
 }
 
-# free_port: a TCP port of 127.0.0.1 that nobody has at this moment; for tests that need to write it into a config.
+# free_port: a port of TCP and UDP that nobody has at this moment, nor gets by asking for any; for tests that need to write it into a config.
 free_port() {
 	local port
 	while :; do
 		port=$((RANDOM % 20000 + 10000))
-		[ -n "$(ss -Htan "sport = :$port")" ] || break
+		[ -n "$(ss -Htuan "sport = :$port")" ] || break
 	done
 	echo "$port"
 }

@@ -34,7 +34,7 @@ new_network() {
 	# a namespace lives as long as somebody is in it: this process dies with the test, however that ends
 	beside "$BATS_TEST_TMPDIR/network" unshare -n setpriv --pdeathsig KILL sleep 600
 	NEW_PID=$BESIDE
-	wait_for 5 "a network namespace" is_elsewhere "$NEW_PID"
+	wait_for 20 "a network namespace" is_elsewhere "$NEW_PID"
 	NEW_NET=(nsenter -t "$NEW_PID" -n)
 }
 

@@ -9,7 +9,7 @@
 
 # service NAME KEYS SOCKET [WORKERS] (a NAME of more than 5 letters is cut off where processes are listed)
 service() {
-	echo "service $1 { handler = echo workers { min = ${4:-1} } timeouts { drain = 5s } $2 socket { $3 } }"
+	echo "service $1 { handler = echo workers { min = ${4:-1} } timeouts { drain = 30s } $2 socket { $3 } }"
 }
 
 reload_with() {
@@ -21,7 +21,7 @@ reload_with() {
 # refused_start STATUS REGEX: the config in place does not start, and says why in one line
 refused_start() {
 	local status=0 log=$BATS_TEST_TMPDIR/refused
-	timeout 20 "$PREFORKD" -c "$CONF" >"$log" 2>&1 3>&- || status=$?
+	timeout 60 "$PREFORKD" -c "$CONF" >"$log" 2>&1 3>&- || status=$?
 	cat "$log"
 	[[ $status =~ ^$1$ ]]
 	grep 'level=error' "$log" | grep -Eq "event=listen_failed .*$2"
@@ -99,7 +99,7 @@ two_networks() {
 	link set v1 up
 	route add default dev v1
 	END
-	wait_for 5 "the cable" cable_is_up
+	wait_for 20 "the cable" cable_is_up
 }
 
 # both ends have a link-local address
@@ -114,5 +114,5 @@ client() {
 
 # asks ADDRESS: the echo service at this TCP address answers a client at the other end
 asks() {
-	[ "$(client socat -t 5 - "TCP:$1,connect-timeout=5" <<<hello 2>"$BATS_TEST_TMPDIR/socat")" = hello ]
+	[ "$(client socat -t 20 - "TCP:$1,connect-timeout=5" <<<hello 2>"$BATS_TEST_TMPDIR/socat")" = hello ]
 }
