@@ -21,7 +21,7 @@ teardown() {
 # start [LINE...]: a service with two workers, the control socket at $SOCKET, and these lines
 start() {
 	start_with "control { path = \"$SOCKET\" }" \
-		'service a { handler = echo  port = 0  workers { max = 2 } timeouts { drain = 5s } }' "$@"
+		'service a { handler = echo  port = 0  workers { max = 2 } timeouts { drain = 30s } }' "$@"
 	PORT=$(port_of a)
 }
 
@@ -58,7 +58,8 @@ fastest() {
 others_are_answered() {
 	local took
 	took=$(fastest version)
-	[ "$took" -le 1000 ] || { echo "took $took ms"; return 1; }
+	# whoever waits for a client that says nothing does so for five seconds
+	[ "$took" -le 3000 ] || { echo "took $took ms"; return 1; }
 }
 
 # fds_of PID: how many descriptors it has
@@ -68,6 +69,10 @@ fds_of() {
 
 has_fds() {
 	[ "$(fds_of "$1")" -le "$2" ]
+}
+
+has_more_fds() {
+	[ "$(fds_of "$1")" -gt "$2" ]
 }
 
 # ---- what it tells ----
@@ -96,7 +101,7 @@ has_fds() {
 	[ "$(ask workers a | grep -Ec '^worker service="a" worker=[12] pid=[0-9]+ generation=1 state="busy" .* peer="127.0.0.1:[0-9]+" conn_age_ms=[0-9]+$')" -eq 2 ]
 	others_are_answered
 	release 8
-	wait_for 5 "an idle worker" answer_has ' state="ok" .* busy=1 idle=1 .* served=1 ' status
+	wait_for 20 "an idle worker" answer_has ' state="ok" .* busy=1 idle=1 .* served=1 ' status
 }
 
 @test "the numbers go on over a reload, and what is left of the old configuration is told" {
@@ -104,12 +109,12 @@ has_fds() {
 	answers "$PORT"
 	hold "$PORT" 9
 	[[ $(ask reload --wait) == *'reload generation=2'* ]]
-	wait_for 5 "one old worker" answer_has '^generation generation=1 state="finishing" service="a" workers=1 ' status
+	wait_for 20 "one old worker" answer_has '^generation generation=1 state="finishing" service="a" workers=1 ' status
 	answer_has '^service name="a" .* accepted=2 served=1 .* in_flight=1 .* generation=2 ' status
 	[ "$(ask workers | grep -c '^worker ')" -eq 3 ]
 	answer_has '^worker .* generation=1 state="leaving" .* peer=' workers
 	release 9
-	wait_for 5 "its end" answer_lacks '^generation ' status
+	wait_for 20 "its end" answer_lacks '^generation ' status
 	answer_has '^service name="a" .* accepted=2 served=2 .* in_flight=0 ' status
 }
 
@@ -118,13 +123,13 @@ has_fds() {
 	hold "$PORT" 7
 	hold "$PORT" 8
 	ask pause a
-	wait_for 5 "both leave" answer_has '^service name="a" state="paused" .* leaving=2 ' status
+	wait_for 20 "both leave" answer_has '^service name="a" state="paused" .* leaving=2 ' status
 	ask resume a
 	hold "$PORT" 9
 	# two finish, and of two that may be there is one
 	answer_has '^service name="a" state="all busy" .* workers=3 busy=1 idle=0 starting=0 leaving=2 .* max=2 ' status
 	release 7
-	wait_for 5 "the other one" answer_has '^service name="a" state="ok" .* busy=1 idle=1 ' status
+	wait_for 20 "the other one" answer_has '^service name="a" state="ok" .* busy=1 idle=1 ' status
 }
 
 answer_lacks() {
@@ -136,21 +141,21 @@ answer_lacks() {
 		command = { \"/bin/sh\", \"-c\", \"test ! -e $BATS_TEST_TMPDIR/fail && exec sleep 1000\" } }"
 	touch fail
 	kill -KILL "$(ask workers b | sed -n 's/^worker .* pid=\([0-9]*\) .*/\1/p')"
-	wait_for 10 "its state" answer_has '^service name="b" state="failing" .* failures=[1-9][0-9]* backoff_ms=[1-9][0-9]* ' status
+	wait_for 30 "its state" answer_has '^service name="b" state="failing" .* failures=[1-9][0-9]* backoff_ms=[1-9][0-9]* ' status
 	answer_has '^line text="service b has no worker that is ready"$' health --ready
 	[ "$(ask health --live)" = $'ok\nend' ]
 	rm fail
-	wait_for 10 "its recovery" answer_has '^service name="b" state="ok" .* backoff_ms=0 ' status
+	wait_for 30 "its recovery" answer_has '^service name="b" state="ok" .* backoff_ms=0 ' status
 }
 
 @test "a start that waits for an address is told" {
 	write_config <<-END
 	control { path = "$SOCKET" }
-	service a { address = "192.0.2.77"  socket { bind_retry = 30s }  handler = echo  workers { max = 1 } }
+	service a { address = "192.0.2.77"  socket { bind_retry = 10m }  handler = echo  workers { max = 1 } }
 	END
 	start_daemon_nowait
-	wait_for 5 "the socket" test -S "$SOCKET"
-	wait_for 5 "its state" answer_has '^service name="a" state="waiting for its address" ' status
+	wait_for 20 "the socket" test -S "$SOCKET"
+	wait_for 20 "its state" answer_has '^service name="a" state="waiting for its address" ' status
 	answer_has '^master .* state="starting" ' status
 	answer_has '^error 1 not healthy' health
 	ask stop --now
@@ -174,7 +179,7 @@ answer_lacks() {
 	answer_has '^log level="debug"$' log-level
 	ask version
 	kill -USR1 "$MASTER"
-	wait_for 5 "a line of debug" log_has 'level=debug .*event=signal'
+	wait_for 20 "a line of debug" log_has 'level=debug .*event=signal'
 	[[ $(ask log-level loud) == 'error 64 '* ]]
 	ask reload --wait
 	answer_has '^log level="info"$' log-level
@@ -193,7 +198,7 @@ answer_lacks() {
 	[ "$(ask health)" = $'error 1 not healthy\nline text="the last reload was refused"\nend' ]
 	hold "$PORT" 9
 	ask stop
-	wait_for 5 "the stop" log_has 'event=stopping'
+	wait_for 20 "the stop" log_has 'event=stopping'
 	[ "$(ask health --live)" = $'ok\nend' ]
 	answer_has '^line text="the master is stopping"$' health --ready
 	answer_has '^master .* state="stopping" ' status
@@ -211,7 +216,7 @@ answer_lacks() {
 	[ "$(ask reload --wait)" = $'ok\nreload generation=2\nend' ]
 	answer_has '^service name="a" .* workers=3 .* generation=2 ' status
 	log_has 'event=reload_done generation=2'
-	wait_for 5 "the end of the old ones" n_workers_is 3 a
+	wait_for 20 "the end of the old ones" n_workers_is 3 a
 	no_process_left "$old"
 }
 
@@ -247,7 +252,7 @@ answer_lacks() {
 		beside "answer.$i" perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" 'reload --wait\n'
 	done
 	for i in 1 2 3 4 5 6; do
-		wait_for 20 "answer $i" grep -q '^end$' "answer.$i"
+		wait_for 60 "answer $i" grep -q '^end$' "answer.$i"
 		grep -Eq '^reload generation=[2-7]$' "answer.$i"
 	done
 	sed -i 's/max = 2/max = 4/' "$CONF"
@@ -261,12 +266,13 @@ answer_lacks() {
 	# the names that are waited for never come
 	echo 'service b { address = "192.0.2.77"  port = 7777  socket { bind_retry = 10m }  handler = echo }' >>"$CONF"
 	beside waits perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" 'reload --wait\n'
-	wait_for 10 "the reload" log_has 'event=listen_waiting'
+	wait_for 30 "the reload" log_has 'event=listen_waiting'
 	others_are_answered
 	answer_has '^master .* state="reloading" ' status
 	answer_has '^generation generation=2 state="starting" service="b"|^master ' status
 	kill -TERM "$MASTER"
 	wait_daemon
+	wait_for 20 "the end of who waited" process_gone "$BESIDE"
 	[ "$(cat waits)" = $'error 75 the master stops, and did not reload\nend' ]
 }
 
@@ -275,10 +281,10 @@ answer_lacks() {
 	start
 	echo 'service b { address = "192.0.2.77"  port = 7777  socket { bind_retry = 10m }  handler = echo }' >>"$CONF"
 	beside waits perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" 'reload --wait\n'
-	wait_for 10 "the reload" log_has 'event=listen_waiting'
+	wait_for 30 "the reload" log_has 'event=listen_waiting'
 	during=$(fds_of "$MASTER")
 	end_beside "$BESIDE"
-	wait_for 5 "its descriptor" has_fds "$MASTER" $((during - 1))
+	wait_for 20 "its descriptor" has_fds "$MASTER" $((during - 1))
 	others_are_answered
 }
 
@@ -286,7 +292,7 @@ answer_lacks() {
 	start
 	hold "$PORT" 9
 	[ "$(ask stop)" = $'ok\nend' ]
-	wait_for 5 "the stop" log_has 'event=stopping how=graceful'
+	wait_for 20 "the stop" log_has 'event=stopping how=graceful'
 	# asking once more is not asking for more
 	ask stop
 	serve_on 9
@@ -327,10 +333,10 @@ pid_of_worker() {
 @test "scale: more and fewer workers, until the next reload" {
 	start
 	[ "$(ask scale a 5 5)" = $'ok\nend' ]
-	wait_for 5 "five" workers_are 5 a
+	wait_for 20 "five" workers_are 5 a
 	answer_has '^service name="a" .* min=5 max=5 ' status
 	ask scale a 0 1
-	wait_for 5 "one at most" answer_has '^service name="a" .* workers=[01] .* min=0 max=1 ' status
+	wait_for 20 "one at most" answer_has '^service name="a" .* workers=[01] .* min=0 max=1 ' status
 	answers "$PORT"
 	# words, not one
 	# shellcheck disable=SC2086
@@ -338,7 +344,7 @@ pid_of_worker() {
 		[[ $(ask scale $words) == 'error 64 '* ]]
 	done
 	ask reload --wait
-	wait_for 5 "two" workers_are 2 a
+	wait_for 20 "two" workers_are 2 a
 }
 
 # reopened N: workers of that many generations have come for the new log
@@ -352,8 +358,8 @@ reopened() {
 	log = "$LOG"
 	reload_canary = 1h
 	control { path = "$SOCKET" }
-	service a { handler = echo workers { max = 2 } timeouts { drain = 5s } }
-	service b { handler = echo workers { max = 2 } timeouts { drain = 5s } }
+	service a { handler = echo workers { max = 2 } timeouts { drain = 30s } }
+	service b { handler = echo workers { max = 2 } timeouts { drain = 30s } }
 	END
 	: >"$LOG"
 	chmod 640 "$LOG"
@@ -362,16 +368,16 @@ reopened() {
 	wait_for 20 "event=ready" daemon_is_ready_or_gone
 	ask scale a 3 3
 	ask pause b
-	wait_for 5 "three" workers_are 3 a
-	wait_for 5 "none" workers_are 0 b
+	wait_for 20 "three" workers_are 3 a
+	wait_for 20 "none" workers_are 0 b
 	mv "$LOG" "$LOG.1"
 	kill -USR1 "$MASTER"
-	wait_for 10 "new workers" reopened 2
-	workers_are 3 a
+	wait_for 30 "new workers" reopened 2
+	wait_for 20 "three of them" workers_are 3 a
 	answer_has '^service name="b" state="paused" .* workers=0 ' status
 	log_lacks event=canary_started
 	ask resume b
-	wait_for 5 "two" workers_are 2 b
+	wait_for 20 "two" workers_are 2 b
 	cat "$LOG.1" "$LOG" >"$LOG.all"
 	LOG=$LOG.all
 	answers "$(port_of a)"
@@ -383,7 +389,7 @@ reopened() {
 		'service c { handler = echo  port = 0  socket { reuse_port = per-worker } workers { max = 2 } }'
 	[[ $(ask scale b 1 2) == 'error 64 b cannot be scaled so: programs'* ]]
 	ask scale b 2 2
-	wait_for 5 "two programs" answer_has '^service name="b" .* workers=2 ' status
+	wait_for 20 "two programs" answer_has '^service name="b" .* workers=2 ' status
 	[[ $(ask scale c 3 3) == 'error 64 c cannot be scaled so: each of its workers'* ]]
 }
 
@@ -391,17 +397,17 @@ reopened() {
 	start
 	hold "$PORT" 9
 	[ "$(ask pause a)" = $'ok\nend' ]
-	wait_for 5 "the idle one's leave" answer_has '^service name="a" state="paused" .* busy=0 idle=0 ' status
+	wait_for 20 "the idle one's leave" answer_has '^service name="a" state="paused" .* busy=0 idle=0 ' status
 	# who is being served is served to the end
 	serve_on 9
 	release 9
-	wait_for 5 "no worker" n_workers_is 0 a
+	wait_for 20 "no worker" n_workers_is 0 a
 	beside waits perl "$BATS_TEST_DIRNAME/lib/client.pl" loop "$PORT" "$BATS_TEST_TMPDIR/enough"
-	wait_for 5 "a client that waits" answer_has '^service name="a" state="paused" .* waiting=1 ' status
+	wait_for 20 "a client that waits" answer_has '^service name="a" state="paused" .* waiting=1 ' status
 	answer_has '^line text="service a has no worker that is ready"$' health --ready
 	n_workers_is 0 a
 	[ "$(ask resume a)" = $'ok\nend' ]
-	wait_for 5 "the service" answer_has '^service name="a" state="(ok|all busy)" .* served=[1-9]' status
+	wait_for 20 "the service" answer_has '^service name="a" state="(ok|all busy)" .* served=[1-9]' status
 	touch enough
 	wait "$BESIDE"
 	[[ $(ask pause b) == 'error 64 no service "b" is up'* ]]
@@ -413,16 +419,17 @@ reopened() {
 	old=$(workers_of "$MASTER" a)
 	hold "$PORT" 9
 	ask retire a
-	wait_for 5 "two new ones" answer_has '^service name="a" .* idle=2 .* leaving=1 ' status
+	wait_for 20 "two new ones" answer_has '^service name="a" .* idle=2 .* leaving=1 ' status
 	serve_on 9
 	release 9
 	no_process_left "$old"
-	workers_are 2 a
+	# the master may not have reaped it yet
+	wait_for 20 "two" workers_are 2 a
 	# one of them, by its pid
 	old=$(pid_of_worker a)
 	ask retire "$old"
 	no_process_left "$old"
-	wait_for 5 "two" workers_are 2 a
+	wait_for 20 "two" workers_are 2 a
 	[[ $(ask retire "$old") == "error 64 there is no worker \"$old\""* ]]
 	[[ $(ask retire nope) == 'error 64 '* ]]
 	stop_daemon
@@ -436,7 +443,7 @@ reopened() {
 	[ "$(ask kill "$old")" = $'ok\nend' ]
 	no_process_left "$old"
 	log_has "event=worker_killed service=a worker=[12] worker_pid=$old reason=asked_for"
-	wait_for 5 "two" workers_are 2 a
+	wait_for 20 "two" workers_are 2 a
 	for old in "$MASTER" $$ 1 0 -1 99999999999 a; do
 		[[ $(ask kill "$old") == 'error 64 there is no worker '* ]]
 	done
@@ -455,7 +462,7 @@ reopened() {
 	hold "$PORT" 9
 	old=$(busy_worker a)
 	kill -SEGV "$old"
-	wait_for 5 "its end" log_has "event=worker_exit .*worker_pid=$old"
+	wait_for 20 "its end" log_has "event=worker_exit .*worker_pid=$old"
 	answer_has "^postmortem at_ms=[0-9]+ service=\"a\" reason=\"SIGSEGV[^\"]*\" oom=\"(no|unknown)\" worker=[12] pid=$old .* lost=1 peer=\"127.0.0.1:[0-9]+\" conn_age_ms=" postmortem
 	answer_has "pid=$old" postmortem a
 	[ "$(ask postmortem b)" = $'error 64 there is no service "b"\nend' ]
@@ -506,9 +513,9 @@ reopened() {
 	start
 	before=$(fds_of "$MASTER")
 	beside half perl "$BATS_TEST_DIRNAME/lib/control.pl" hold "$SOCKET" 10 'stat'
-	wait_for 5 "the clients" grep -q held half
+	wait_for 20 "the clients" grep -q held half
 	others_are_answered
-	wait_for 10 "their end" has_fds "$MASTER" "$before"
+	wait_for 30 "their end" has_fds "$MASTER" "$before"
 }
 
 @test "an answer that nobody reads costs nobody else anything, and has its time" {
@@ -520,11 +527,10 @@ reopened() {
 	[ "$(ask config | wc -c)" -gt 400000 ]
 	before=$(fds_of "$MASTER")
 	beside deaf perl "$BATS_TEST_DIRNAME/lib/control.pl" hold "$SOCKET" 10 'config\n'
-	wait_for 5 "the clients" grep -q held deaf
+	wait_for 20 "the clients" has_more_fds "$MASTER" $((before + 9))
 	others_are_answered
 	[ "$(ask config | tail -n 1)" = end ]
-	[ "$(fds_of "$MASTER")" -gt "$before" ]
-	wait_for 20 "their end" has_fds "$MASTER" "$before"
+	wait_for 60 "their end" has_fds "$MASTER" "$before"
 }
 
 @test "a flood of connections: others are answered, and the services do not notice" {
@@ -539,17 +545,18 @@ reopened() {
 }
 
 @test "a flood of requests whose answers are large and are not read: others are answered in the time of a few" {
-	local lines i took
+	local lines i took one
 	lines=$(for i in {1..250}; do printf 'service s%s { family = unix  path = "@%s-%s"  handler = echo  workers { max = 1 } }\n' \
 		"$i" "$BATS_TEST_TMPDIR" "$i"; done)
 	start "$lines"
+	one=$(fastest config)
 	beside flood perl -e 'while (1) { system("perl", @ARGV) == 0 or die }' \
 		"$BATS_TEST_DIRNAME/lib/control.pl" flood "$SOCKET" 1000 'config\n'
 	wait_for 20 "the flood" grep -q flooded flood
 	took=$(fastest version)
-	echo "took $took ms"
-	# one queue full of them takes more than a second
-	[ "$took" -le 250 ]
+	echo "took $took ms, one large answer alone $one ms"
+	# one queue full of them is 128
+	[ "$took" -le $((200 + 10 * one)) ]
 }
 
 @test "of too many clients the process with the most has to go" {
@@ -557,13 +564,13 @@ reopened() {
 	start 'log_level = debug'
 	beside one perl "$BATS_TEST_DIRNAME/lib/control.pl" hold "$SOCKET" 1 'ver'
 	one=$BESIDE
-	wait_for 5 "the first" grep -q held one
+	wait_for 20 "the first" grep -q held one
 	beside many perl "$BATS_TEST_DIRNAME/lib/control.pl" hold "$SOCKET" 40 ''
-	wait_for 5 "the many" grep -q held many
+	wait_for 20 "the many" grep -q held many
 	others_are_answered
-	log_has "event=control_dropped client_pid=$BESIDE reason=\"too many clients\""
-	# its connection is older than all of theirs
-	log_lacks "event=control_dropped client_pid=$one"
+	wait_for 20 "the line" log_has "event=control_dropped client_pid=$BESIDE reason=\"too many clients\""
+	# its connection is older than all of theirs; half a line has its time, but that is another reason
+	log_lacks "event=control_dropped client_pid=$one reason=\"too many clients\""
 }
 
 @test "bytes that are no request are answered with an error or not at all, and do no harm" {
@@ -578,7 +585,7 @@ reopened() {
 	[[ $(client ask "$SOCKET" "${long:0:511}\n") == 'error 64 there is no command'* ]]
 	# shellcheck disable=SC2016  # variables of perl
 	for i in {1..20}; do
-		head -c 2000 /dev/urandom | timeout 5 perl -e 'use Socket; socket(my $s, AF_UNIX, SOCK_STREAM, 0);
+		head -c 2000 /dev/urandom | timeout 30 perl -e 'use Socket; socket(my $s, AF_UNIX, SOCK_STREAM, 0);
 			connect($s, pack_sockaddr_un($ARGV[0])) or die; $SIG{PIPE} = "IGNORE"; local $/; syswrite($s, <STDIN>); 1 while sysread($s, my $b, 1000)' "$SOCKET"
 	done
 	others_are_answered
@@ -592,13 +599,14 @@ reopened() {
 	while [ -e "/proc/$MASTER/fd/$fd" ]; do fd=$((fd + 1)); done
 	prlimit --pid "$MASTER" --nofile="$fd:4096"
 	beside waits perl "$BATS_TEST_DIRNAME/lib/control.pl" ask "$SOCKET" 'version\n'
+	wait_for 20 "a client" all_wait "$BESIDE"
 	ticks=$(cut -d ' ' -f 14,15 "/proc/$MASTER/stat" | tr ' ' '+')
 	read -rt 1 <> <(:) || :
 	# a second of spinning is a hundred of them
 	[ $(($(cut -d ' ' -f 14,15 "/proc/$MASTER/stat" | tr ' ' '+') - (ticks))) -lt 50 ]
 	[ ! -s waits ]
 	prlimit --pid "$MASTER" --nofile=1024:4096
-	wait_for 5 "the answer" grep -q '^version ' waits
+	wait_for 20 "the answer" grep -q '^version ' waits
 }
 
 # ---- the file ----
@@ -627,7 +635,7 @@ reopened() {
 @test "a socket that nobody serves any more is taken over, one that is served is not, nor is a file" {
 	start
 	kill -KILL "$MASTER"
-	wait_for 5 "its end" process_gone "$MASTER"
+	wait_for 20 "its end" process_gone "$MASTER"
 	wait "$MASTER" || :
 	[ -S "$SOCKET" ]
 	start
