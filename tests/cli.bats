@@ -107,7 +107,7 @@ options_of_man_page() {
 wrong_use() {
 	local message=$1
 	shift
-	run --separate-stderr timeout 10 "$PREFORKD" "$@"
+	run --separate-stderr timeout 60 "$PREFORKD" "$@"
 	[ "$status" -eq 64 ] || { echo "$*: status $status"; return 1; }
 	[ -z "$output" ]
 	[[ $stderr == *"$message"* && $stderr == *"usage: preforkd "* ]] || { echo "$*: $stderr"; return 1; }
@@ -162,8 +162,8 @@ wrong_use() {
 	[ "$status" -eq 0 ]
 	[ ! -e "$BATS_TEST_TMPDIR/s" ] && [ ! -e "$BATS_TEST_TMPDIR/pid" ] && [ ! -e "$BATS_TEST_TMPDIR/file" ]
 	start_daemon_nowait
-	wait_for 10 "the socket" test -S "$BATS_TEST_TMPDIR/s"
-	wait_for 10 "event=ready" grep -q event=ready "$BATS_TEST_TMPDIR/file"
+	wait_for 30 "the socket" test -S "$BATS_TEST_TMPDIR/s"
+	wait_for 30 "event=ready" grep -q event=ready "$BATS_TEST_TMPDIR/file"
 	run "$PREFORKD" -c "$CONF" -t
 	[ "$status" -eq 0 ]
 }
@@ -180,7 +180,7 @@ wrong_use() {
 @test "a config that is not there is status 66 and its name" {
 	local mode
 	for mode in -t -T -D ''; do
-		run --separate-stderr timeout 10 "$PREFORKD" -c "$BATS_TEST_TMPDIR/no.conf" ${mode:+"$mode"}
+		run --separate-stderr timeout 60 "$PREFORKD" -c "$BATS_TEST_TMPDIR/no.conf" ${mode:+"$mode"}
 		[ "$status" -eq 66 ]
 		[ -z "$output" ]
 		[[ $stderr == *"$BATS_TEST_TMPDIR/no.conf: No such file or directory"* ]]
@@ -288,7 +288,8 @@ origin() {
 	sed -i 's|handler = echo|handler = echo  family = unix  path = "'"$BATS_TEST_TMPDIR/s"'"|' "$CONF"
 	start_daemon_nowait --log-level=error
 	wait_for 20 "the socket" test -S "$BATS_TEST_TMPDIR/s"
-	wait_for 20 "a worker" n_workers_is 1
+	# named, so it is not the one who reads the config
+	wait_for 20 "a worker" n_workers_is 1 x
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 	[ ! -s "$LOG" ] || { cat "$LOG"; false; }
