@@ -19,7 +19,7 @@ teardown() {
 
 # echo_service NAME LINE...
 echo_service() {
-	echo "service $1 { handler = echo workers { min = 2 } timeouts { drain = 5s }"
+	echo "service $1 { handler = echo workers { min = 2 } timeouts { drain = 30s }"
 	printf '%s\n' "${@:2}" '}'
 }
 
@@ -49,7 +49,7 @@ socket_of() {
 	echo_service web 'address = "127.0.0.1"' 'port = 0' | write_config
 	beside "$LOG" systemd-socket-activate -l "127.0.0.1:$PORT" --fdname=web "$PREFORKD" -c "$CONF"
 	MASTER=$BESIDE
-	wait_for 5 "the socket" queue_is "$PORT" 0
+	wait_for 20 "the socket" queue_is "$PORT" 0
 	answers "$PORT"
 	log_has 'event=listener_adopted service=web from=manager'
 	log_has "event=listening service=web .* address=127.0.0.1:$PORT"
@@ -76,8 +76,8 @@ socket_of() {
 	run_lacks 'event=(socket_refused|listener_not_adjusted)'
 	answers "$PORT"
 	answers "$PORT" ::1
-	[ "$(socat -t 10 - "UNIX-CONNECT:$SOCK" <<<'a path')" = 'a path' ]
-	[ "$(socat -t 10 - "UDP:127.0.0.1:$PORT" <<<'a datagram')" = 'a datagram' ]
+	[ "$(socat -t 30 - "UNIX-CONNECT:$SOCK" <<<'a path')" = 'a path' ]
+	[ "$(socat -t 30 - "UDP:127.0.0.1:$PORT" <<<'a datagram')" = 'a datagram' ]
 	# nothing of it is put into the store: the socket unit keeps it
 	run_lacks '^FDSTORE=1'
 	end_manager 0
@@ -184,7 +184,7 @@ socket_of() {
 		unix_service path
 	} | write_config
 	start_manager
-	wait_for 5 "three sockets in the store" stored_is 3
+	wait_for 20 "three sockets in the store" stored_is 3
 	port=$(port_of zero)
 	path=$(inode_of_path)
 	sockets="$(socket_of "127.0.0.1:$PORT") $(socket_of "127.0.0.1:$port") $(socket_of "$SOCK")"
@@ -198,31 +198,28 @@ socket_of() {
 		[ "$(socket_of "127.0.0.1:$PORT") $(socket_of "127.0.0.1:$port") $(socket_of "$SOCK")" = "$sockets" ]
 		answers "$PORT"
 		answers "$port"
-		[ "$(socat -t 10 - "UNIX-CONNECT:$SOCK" <<<'a path')" = 'a path' ]
+		[ "$(socat -t 30 - "UNIX-CONNECT:$SOCK" <<<'a path')" = 'a path' ]
 		stored_is 3
 	done
 	end_manager 0
 }
 
 @test "what queues while no master runs is served by the next one" {
-	local workers pid line
+	local workers line
 	tcp_service a "$PORT" | write_config
 	start_manager
-	wait_for 5 "the store" stored_is 1
+	wait_for 20 "the store" stored_is 1
 	# nothing takes the client, and nobody is there who could
 	workers=$(workers_of "$MASTER")
 	# shellcheck disable=SC2086  # pids are words
-	kill -STOP $workers
-	for pid in $workers; do
-		wait_for 5 "a worker that has stopped" grep -q '^State:.T' "/proc/$pid/status"
-	done
+	stop_processes $workers
 	eval "exec 9<>/dev/tcp/127.0.0.1/$PORT"
 	echo "still here 9" >&9
 	restart USR1
 	# shellcheck disable=SC2086
 	kill -CONT $workers
 	no_process_left "$workers"
-	read -rt 10 line <&9
+	read -rt 30 line <&9
 	[ "$line" = "still here 9" ]
 	release
 	end_manager 0
@@ -236,7 +233,7 @@ socket_of() {
 		unix_service path
 	} | write_config
 	start_manager
-	wait_for 5 "the store" stored_is 3
+	wait_for 20 "the store" stored_is 3
 	for i in "$PORT" "[::1]:$PORT" "$SOCK"; do
 		beside "$BATS_TEST_TMPDIR/client$((${#clients[@]}))" perl "$BATS_TEST_DIRNAME/lib/client.pl" loop "$i" "$done"
 		clients+=("$BESIDE")
@@ -258,16 +255,16 @@ socket_of() {
 	other=$(free_port)
 	{ tcp_service a "$PORT"; unix_service path; } | write_config
 	start_manager
-	wait_for 5 "the store" stored_is 2
+	wait_for 20 "the store" stored_is 2
 	{ tcp_service a "$PORT"; tcp_service b "$other"; } | write_config
 	reload_daemon
-	wait_for 5 "the other two" stored_is 2
+	wait_for 20 "the other two" stored_is 2
 	run_has '^FDSTOREREMOVE=1\|FDNAME=preforkd[+]path[+]'
 	[ ! -e "$SOCK" ]
 	# the same socket under another name
 	{ tcp_service renamed "$PORT"; tcp_service b "$other"; } | write_config
 	reload_daemon
-	wait_for 5 "the new name" run_has 'FDNAME=preforkd[+]renamed[+]'
+	wait_for 20 "the new name" run_has 'FDNAME=preforkd[+]renamed[+]'
 	run_has '^FDSTOREREMOVE=1\|FDNAME=preforkd[+]a[+]'
 	restart
 	run_has 'event=listener_adopted service=renamed from=store'
@@ -278,13 +275,13 @@ socket_of() {
 @test "a config that changed while nothing ran: what is gone leaves the store, and its port is free" {
 	tcp_service a "$PORT" 'socket { nodelay = true receive_buffer = 30000 }' | write_config
 	start_manager
-	wait_for 5 "the store" stored_is 1
+	wait_for 20 "the store" stored_is 1
 	# the same port, of all addresses: it is not free before the manager has let go
 	echo_service a 'address = "*"' "port = $PORT" 'socket { nodelay = true receive_buffer = 30000 }' | write_config
 	restart
 	run_lacks 'event=listener_adopted'
 	run_has "service=a .*address=0.0.0.0:$PORT options"
-	wait_for 5 "the store" stored_is 1
+	wait_for 20 "the store" stored_is 1
 	answers "$PORT"
 	"$TEST_BIN/sockopt" "$MASTER" "0.0.0.0:$PORT" SO_RCVBUF >"$BATS_TEST_TMPDIR/set"
 	# an option that is not there any more is the kernel's again
@@ -299,14 +296,14 @@ socket_of() {
 	echo_service a 'address = "*"' "port = $PORT" 'socket { reuse_port = per-worker }' | write_config
 	restart
 	run_has "service=a .*options=\"sockets=2 reuse_port=true\""
-	wait_for 5 "both" stored_is 2
+	wait_for 20 "both" stored_is 2
 	restart
 	run_has 'event=listener_adopted service=a from=store'
 	# fewer of them
 	echo_service a 'address = "*"' "port = $PORT" 'workers { max = 1 }' 'socket { reuse_port = per-worker }' |
 		sed 's/workers { min = 2 }//' | write_config
 	reload_daemon
-	wait_for 5 "one" stored_is 1
+	wait_for 20 "one" stored_is 1
 	answers "$PORT"
 	end_manager 0
 }
@@ -314,12 +311,12 @@ socket_of() {
 @test "a path that was removed or replaced is made anew" {
 	unix_service path | write_config
 	start_manager
-	wait_for 5 "the store" stored_is 1
+	wait_for 20 "the store" stored_is 1
 	rm "$SOCK"
 	restart
 	run_lacks 'event=listener_adopted'
-	[ "$(socat -t 10 - "UNIX-CONNECT:$SOCK" <<<'a path')" = 'a path' ]
-	wait_for 5 "the store" stored_is 1
+	[ "$(socat -t 30 - "UNIX-CONNECT:$SOCK" <<<'a path')" = 'a path' ]
+	wait_for 20 "the store" stored_is 1
 	unix_service path 'socket { mode = 0600 }' | write_config
 	restart
 	[[ $(inode_of_path) == *' 600' ]]
@@ -349,12 +346,12 @@ socket_of() {
 @test "the manager that does not read is not waited for" {
 	tcp_service a "$PORT" | write_config
 	start_manager
-	wait_for 5 "the store" stored_is 1
+	wait_for 20 "the store" stored_is 1
 	kill -STOP "$MANAGER"
 	tcp_service a 0 | write_config
 	reload_daemon
 	kill -CONT "$MANAGER"
-	wait_for 5 "the new one" run_has 'FDSTOREREMOVE=1'
+	wait_for 20 "the new one" run_has 'FDSTOREREMOVE=1'
 	end_manager 0
 }
 
@@ -367,13 +364,13 @@ upgrade_ended() {
 	other=$(free_port)
 	{ tcp_service a "$PORT"; tcp_service b "$other"; } | write_config
 	start_manager
-	wait_for 5 "the store" stored_is 2
+	wait_for 20 "the store" stored_is 2
 	tcp_service renamed "$PORT" | write_config
 	kill -USR2 "$MASTER"
 	wait_for 20 "the end of the upgrade" upgrade_ended
 	run_has 'event=upgrade_done'
-	wait_for 5 "the new name" run_has 'FDNAME=preforkd[+]renamed[+]'
-	wait_for 5 "that one alone" stored_is 1
+	wait_for 20 "the new name" run_has 'FDNAME=preforkd[+]renamed[+]'
+	wait_for 20 "that one alone" stored_is 1
 	end_manager 0
 }
 
@@ -383,7 +380,7 @@ upgrade_ended() {
 	mkdir -m 700 "$closed"
 	unix_service path | write_config
 	start_manager
-	wait_for 5 "the store" stored_is 1
+	wait_for 20 "the store" stored_is 1
 	path=$(inode_of_path)
 	unix_service path "run { directory = \"$closed\" }" | write_config
 	kill -USR2 "$MASTER"
@@ -401,15 +398,15 @@ upgrade_ended() {
 	other=$(free_port)
 	{ tcp_service a "$PORT"; tcp_service b "$other"; } | write_config
 	start_manager
-	wait_for 5 "the store" stored_is 2
+	wait_for 20 "the store" stored_is 2
 	{ tcp_service renamed "$PORT"; tcp_service b "$other"; } | write_config
 	restart
 	run_has 'event=listener_adopted service=renamed from=store'
-	wait_for 5 "the new name" run_has 'FDNAME=preforkd[+]renamed[+]'
-	wait_for 5 "both" stored_is 2
+	wait_for 20 "the new name" run_has 'FDNAME=preforkd[+]renamed[+]'
+	wait_for 20 "both" stored_is 2
 	tcp_service b "$other" | write_config
 	reload_daemon
-	wait_for 5 "the other one" stored_is 1
+	wait_for 20 "the other one" stored_is 1
 	end_manager 0
 }
 
@@ -417,7 +414,7 @@ upgrade_ended() {
 	need_root
 	unix_service path 'socket { owner = nobody group = nogroup mode = 0600 }' | write_config
 	start_manager
-	wait_for 5 "the store" stored_is 1
+	wait_for 20 "the store" stored_is 1
 	[ "$(stat -c %U:%G "$SOCK")" = nobody:nogroup ]
 	unix_service path 'socket { mode = 0600 }' | write_config
 	restart

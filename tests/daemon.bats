@@ -26,7 +26,7 @@ config_with() {
 		port = ${2:-0}
 		handler = echo
 		workers { min = $1 }
-		timeouts { drain = 5s }
+		timeouts { drain = 30s }
 	}
 	END
 }
@@ -34,14 +34,14 @@ config_with() {
 # go_to_background [OPTION...]: its exit status is $DAEMON_STATUS, what it said is in stderr
 go_to_background() {
 	DAEMON_STATUS=0
-	timeout 30 "$PREFORKD" -D -c "$CONF" "$@" >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/stderr" 3>&- || DAEMON_STATUS=$?
+	timeout 60 "$PREFORKD" -D -c "$CONF" "$@" >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/stderr" 3>&- || DAEMON_STATUS=$?
 }
 
 stop_by_pidfile() {
 	local pid
 	pid=$(cat "$PIDFILE")
 	kill -TERM "$pid"
-	wait_for 20 "the end of the daemon" process_gone "$pid"
+	wait_for 60 "the end of the daemon" process_gone "$pid"
 }
 
 @test "-D returns 0 when the service is up: the first client is served at once" {
@@ -78,9 +78,10 @@ stop_by_pidfile() {
 	# nobody else of its making is left: the one who started it is gone
 	[ "$(pgrep -cf -- "-c $CONF( |\$)")" -eq 1 ]
 	# workers that are born later have nothing of the terminal either
-	kill -KILL "$(workers_of "$pid" | head -n 1)"
 	MASTER=$pid
-	wait_for 5 "2 workers" n_workers_is 2
+	kill -KILL "$(workers_of "$pid" | head -n 1)"
+	wait_for 20 "the end of one" log_has 'event=worker_exit .*reason=SIGKILL'
+	wait_for 20 "2 workers" n_workers_is 2
 	MASTER=
 	for fd in 0 1 2; do
 		[ "$(readlink "/proc/$(workers_of "$pid" | tail -n 1)/fd/$fd")" = /dev/null ]
@@ -94,9 +95,9 @@ stop_by_pidfile() {
 	mkfifo "$BATS_TEST_TMPDIR/output"
 	beside "$LOG" cat "$BATS_TEST_TMPDIR/output"
 	reader=$BESIDE
-	timeout 30 "$PREFORKD" -D -c "$CONF" -p "$PIDFILE" >"$BATS_TEST_TMPDIR/output" 2>&1 3>&-
+	timeout 60 "$PREFORKD" -D -c "$CONF" -p "$PIDFILE" >"$BATS_TEST_TMPDIR/output" 2>&1 3>&-
 	# neither the daemon nor a worker holds it
-	wait_for 5 "the end of its output" process_gone "$reader"
+	wait_for 20 "the end of its output" process_gone "$reader"
 	log_has 'event=ready'
 	answers "$(port_of a)"
 	stop_by_pidfile
@@ -160,11 +161,11 @@ stop_by_pidfile() {
 	config_with 400
 	beside "$BATS_TEST_TMPDIR/out" "$PREFORKD" -D -c "$CONF" -p "$PIDFILE"
 	starter=$BESIDE
-	wait_for 10 "the daemon" test -s "$PIDFILE"
+	wait_for 30 "the daemon" test -s "$PIDFILE"
 	child=$(cat "$PIDFILE")
 	kill -TERM "$child"
-	wait_for 10 "the end of the daemon" process_gone "$child"
-	wait_for 10 "the end of who started it" process_gone "$starter"
+	wait_for 30 "the end of the daemon" process_gone "$child"
+	wait_for 30 "the end of who started it" process_gone "$starter"
 	DAEMON_STATUS=0
 	wait "$starter" || DAEMON_STATUS=$?
 	if log_has 'event=ready'; then
@@ -179,10 +180,10 @@ stop_by_pidfile() {
 	config_with 400
 	beside "$BATS_TEST_TMPDIR/out" "$PREFORKD" -D -c "$CONF" -p "$PIDFILE"
 	starter=$BESIDE
-	wait_for 10 "the daemon" test -s "$PIDFILE"
+	wait_for 30 "the daemon" test -s "$PIDFILE"
 	child=$(cat "$PIDFILE")
 	kill -KILL "$child"
-	wait_for 10 "the end of who started it" process_gone "$starter"
+	wait_for 30 "the end of who started it" process_gone "$starter"
 	DAEMON_STATUS=0
 	wait "$starter" || DAEMON_STATUS=$?
 	rm "$PIDFILE"
@@ -194,11 +195,11 @@ stop_by_pidfile() {
 	MASTER=$(cat "$PIDFILE")
 	config_with 4
 	reload_daemon
-	wait_for 5 "4 workers" n_workers_is 4
+	wait_for 20 "4 workers" n_workers_is 4
 	mv "$LOG" "$LOG.old"
 	kill -USR1 "$MASTER"
-	wait_for 5 "the new log" grep -qs 'event=log_reopened' "$LOG"
-	wait_for 5 "the workers of the new log" n_workers_is 4
+	wait_for 20 "the new log" grep -qs 'event=log_reopened' "$LOG"
+	wait_for 20 "the workers of the new log" n_workers_is 4
 	MASTER=
 	stop_by_pidfile
 	log_has 'event=stopped status=0'
