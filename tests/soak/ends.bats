@@ -47,7 +47,7 @@ both_config() {
 }
 
 asks_path() {
-	[ "$(socat -t 10 - "UNIX-CONNECT:$SOCK" <<<'a path')" = 'a path' ]
+	[ "$(socat -t 30 - "UNIX-CONNECT:$SOCK" <<<'a path')" = 'a path' ]
 }
 
 @test "400 connections that queue at SIGTERM: 400 are served, and the log says so" {
@@ -57,9 +57,9 @@ asks_path() {
 	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -p "$(port_of port)" -c 400 -n 400 --timeout 60000
 	wait_for 20 "400 that wait" queue_is "$(port_of port)" 400
 	kill -TERM "$MASTER"
-	wait_for 5 "the begin of the stop" log_has 'event=stopping'
+	wait_for 20 "the begin of the stop" log_has 'event=stopping'
 	release
-	wait_for 30 "the clients" process_gone "$BESIDE"
+	wait_for 90 "the clients" process_gone "$BESIDE"
 	cat "$BATS_TEST_TMPDIR/load"
 	grep -q '^connections=400 ok=400 ' "$BATS_TEST_TMPDIR/load"
 	wait_daemon
@@ -91,7 +91,7 @@ kill_at_random() {
 	for ((i = 1; i <= n; i++)); do
 		kill_at_random
 		began=$(now_ms)
-		wait_for 10 "the end of all that it started" nothing_of_ours
+		wait_for 30 "the end of all that it started" nothing_of_ours
 		ms=$(($(now_ms) - began))
 		[ "$ms" -le "$longest" ] || longest=$ms
 		at_most "$ms" 1000
@@ -120,7 +120,7 @@ kill_at_random() {
 			"$PREFORKD" -c "$CONF" >"$BATS_TEST_TMPDIR/log.$j" 2>&1 3>&- &
 			pids+=($!)
 		done
-		wait_for 60 "one that is ready and 49 that are gone" one_lives "${pids[@]}"
+		wait_for 120 "one that is ready and 49 that are gone" one_lives "${pids[@]}"
 		for j in "${!pids[@]}"; do
 			if process_gone "${pids[j]}"; then
 				status=0
@@ -159,7 +159,7 @@ node() {
 	both_config 2 "socket { mode = 0622 $owner }"
 	manager_setup
 	start_manager
-	wait_for 5 "the store" stored_is 2
+	wait_for 20 "the store" stored_is 2
 	before=$(node)
 	for ((i = 1; i <= n; i++)); do
 		case $((i % 4)) in
@@ -191,7 +191,7 @@ node() {
 			rm "$SOCK"
 			beside "$BATS_TEST_TMPDIR/other" socat "UNIX-LISTEN:$SOCK,unlink-close=0" -
 			other=$BESIDE
-			wait_for 5 "another socket" test -S "$SOCK"
+			wait_for 20 "another socket" test -S "$SOCK"
 		fi
 		stop_daemon
 		if [ -n "$other" ]; then

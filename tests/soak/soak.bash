@@ -52,7 +52,7 @@ upgrade_daemon() {
 	before=$(log_count 'event=upgrade_(done|refused|failed)')
 	new_binary
 	kill -USR2 "$MASTER"
-	wait_for 30 "the end of the upgrade" upgrade_ended "$before"
+	wait_for 90 "the end of the upgrade" upgrade_ended "$before"
 }
 
 upgrade_ended() {

@@ -106,7 +106,7 @@ series() {
 	[ "$(log_count 'event=upgrade_done')" -eq $((2 * rounds)) ]
 	[ "$(log_count 'event=listener_adopted .* from=store')" -eq $((3 * rounds)) ]
 	wait_for 30 "the end of the old workers" children_are 12
-	wait_for 5 "as many descriptors as before" fds_are "$FDS"
+	wait_for 20 "as many descriptors as before" fds_are "$FDS"
 	systemctl stop "$UNIT"
 	property_is Result success
 	[ "$(log_count 'event=account .* failed=0 .*lost=0 ')" -eq $((3 * (rounds + 1))) ]
@@ -118,7 +118,7 @@ series() {
 	local name
 	start_three Environment=FDSTORE=0
 	start_loads 1000 --rate "$RATE" --until "$GATE"
-	wait_for 10 "clients" busy_worker tcp
+	wait_for 30 "clients" busy_worker tcp
 	restart
 	touch "$GATE"
 	wait_for 60 "the loads" loads_are_over
