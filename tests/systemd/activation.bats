@@ -37,7 +37,8 @@ edit_socket() {
 started_by_client() {
 	property_is ActiveState inactive
 	answers "$1"
-	property_is ActiveState active
+	# a worker may be quicker than what the master says of its start
+	wait_for 20 "the end of the start" property_is ActiveState active
 	MASTER=$(property MainPID)
 }
 

@@ -16,12 +16,19 @@ teardown() { machine_teardown; }
 
 # ask PORT: standard input there, and what comes back
 ask() {
-	timeout 20 socat -t 20 - "TCP4:127.0.0.1:$1"
+	timeout 60 socat -t 60 - "TCP4:127.0.0.1:$1"
+}
+
+# datagram PORT TEXT: over UDP, and what comes back
+datagram() {
+	rm -f "$BATS_TEST_TMPDIR/answer"
+	"$TEST_BIN/dgram" -w 20000 -o "$BATS_TEST_TMPDIR/answer" "127.0.0.1:$1" "$2" >"$BATS_TEST_TMPDIR/answers"
+	cat "$BATS_TEST_TMPDIR/answer"
 }
 
 # gets PORT PATH TEXT: over HTTP
 gets() {
-	[ "$(curl -sS -m 20 "http://127.0.0.1:$1/$2")" = "$3" ]
+	[ "$(curl -sS -m 60 "http://127.0.0.1:$1/$2")" = "$3" ]
 }
 
 no_complaint() {
@@ -35,9 +42,9 @@ no_complaint() {
 @test "built in: tcp, udp, unix with a path and without, and the classic ones" {
 	start_example hello echo-udp unix classic
 	answers 1337
-	[ "$(timeout 10 socat -t 2 - UDP4:127.0.0.1:10007 <<<hello)" = hello ]
-	[ "$(timeout 10 socat -t 10 - UNIX-CONNECT:/run/preforkd/hello.sock <<<hello)" = hello ]
-	[ "$(timeout 10 socat -t 2 - ABSTRACT-CONNECT:preforkd/records,type=5 <<<hello)" = hello ]
+	[ "$(datagram 10007 hello)" = hello ]
+	[ "$(timeout 30 socat -t 30 - UNIX-CONNECT:/run/preforkd/hello.sock <<<hello)" = hello ]
+	[ "$(timeout 30 socat -t 30 - ABSTRACT-CONNECT:preforkd/records,type=5 <<<hello)" = hello ]
 	[ -n "$(ask 10013 </dev/null)" ]
 	[ "$(stat -c '%U %G %a' /run/preforkd/hello.sock)" = "root daemon 660" ]
 	no_complaint
@@ -75,9 +82,9 @@ no_complaint() {
 	start_example script
 	[[ $(ask 10100 </dev/null) == "You are 127.0.0.1, port "* ]]
 	[ "$(echo hello | ask 10101)" = "Hello 127.0.0.1, you said: hello" ]
-	[ "$(timeout 10 socat -t 2 - UDP4:127.0.0.1:10102 <<<hello)" = HELLO ]
+	[ "$(datagram 10102 hello)" = HELLO ]
 	[ "$(echo hello | ask 10103)" = hello ]
-	wait_for 10 "what it said on standard error" says 'event=program_output service=greeting .*line="from 127.0.0.1"'
+	wait_for 30 "what it said on standard error" says 'event=program_output service=greeting .*line="from 127.0.0.1"'
 }
 
 @test "exec: what the unit keeps from programs: the system, homes, the files of others in /tmp" {
@@ -114,16 +121,16 @@ no_complaint() {
 	printf '%s\n' 'use chroot = no' '[docs]' 'path = /srv/www' >/etc/rsyncd.conf
 	chmod -R a+rX /srv /etc/rsyncd.conf
 	start_example git rsync web
-	timeout 20 git clone -q -b main git://localhost/hello.git "$BATS_TEST_TMPDIR/clone"
+	timeout 60 git clone -q -b main git://localhost/hello.git "$BATS_TEST_TMPDIR/clone"
 	[ "$(git -C "$BATS_TEST_TMPDIR/clone" log --format=%s)" = 'the first' ]
-	timeout 20 rsync -r rsync://localhost:10873/docs/ "$BATS_TEST_TMPDIR/docs"
+	timeout 60 rsync -r rsync://localhost:10873/docs/ "$BATS_TEST_TMPDIR/docs"
 	[ "$(cat "$BATS_TEST_TMPDIR/docs/page")" = page ]
 	gets 10080 page page
 	no_complaint
 }
 
 @test "exec: dropbear as root: a login with a key as another user, with a terminal and without" {
-	local ssh=(timeout 20 ssh -p 10022 -i "$BATS_TEST_TMPDIR/key" -o BatchMode=yes -o LogLevel=ERROR
+	local ssh=(timeout 60 ssh -p 10022 -i "$BATS_TEST_TMPDIR/key" -o BatchMode=yes -o LogLevel=ERROR
 		-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null)
 	need /usr/sbin/dropbear dropbear-bin
 	need /usr/bin/ssh openssh-client
@@ -152,14 +159,14 @@ no_complaint() {
 	start_example files gunicorn node starlet
 	all_serve
 	systemctl reload "$UNIT"
-	wait_for 40 "the end of the reload" says 'event=reload_(done|refused)'
+	wait_for 60 "the end of the reload" says 'event=reload_(done|refused)'
 	log_has 'event=reload_done'
 	all_serve
 	no_complaint
 }
 
 all_serve() {
-	curl -sS -m 20 http://127.0.0.1:10082/ | grep -q 'Directory listing'
+	curl -sS -m 60 http://127.0.0.1:10082/ | grep -q 'Directory listing'
 	gets 10081 '' hello
 	gets 10083 '' hello
 	gets 10084 '' hello
@@ -180,7 +187,7 @@ all_serve() {
 	echo page >/srv/tftp/page
 	chmod -R a+rX /srv
 	start_example tftp
-	[ "$(curl -sS -m 20 tftp://localhost:10069/page)" = page ]
+	[ "$(curl -sS -m 60 tftp://localhost:10069/page)" = page ]
 }
 
 # ---- modules ----

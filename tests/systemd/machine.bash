@@ -54,12 +54,12 @@ machine_teardown() {
 
 # read_log: what the journal has of the unit becomes $LOG
 read_log() {
-	journalctl --sync
 	journal_of >"$LOG"
 }
 
-# journal_of [ARGUMENT OF JOURNALCTL]...
+# journal_of [ARGUMENT OF JOURNALCTL]...: all that was said up to now
 journal_of() {
+	journalctl --sync
 	# an --after-cursor that is not among the lines of -u loses a line, in systemd 252
 	journalctl -q -u "$UNIT" -o cat --since "$SINCE" "$@"
 }

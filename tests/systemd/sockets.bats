@@ -94,13 +94,13 @@ named() {
 	local sockets
 	two_and_a_path | head -n 1 | configure
 	start_unit
-	wait_for 10 "one in the store" property_is NFileDescriptorStore 1
+	wait_for 30 "one in the store" property_is NFileDescriptorStore 1
 	two_and_a_path | configure
 	reloaded 2
-	wait_for 10 "three in the store" property_is NFileDescriptorStore 3
+	wait_for 30 "three in the store" property_is NFileDescriptorStore 3
 	two_and_a_path | tail -n +2 | configure
 	reloaded 3
-	wait_for 10 "two in the store" property_is NFileDescriptorStore 2
+	wait_for 30 "two in the store" property_is NFileDescriptorStore 2
 	# systemd, which had it as well, has closed it
 	refuses 1337
 	sockets="$(inode_of 127.0.0.1:1338) $(inode_of /run/preforkd/store.sock)"
@@ -116,7 +116,7 @@ named() {
 	log_has 'event=listener_adopted service=path from=store'
 	[ "$(inode_of 127.0.0.1:1338) $(inode_of /run/preforkd/store.sock)" = "$sockets" ]
 	answers 1338
-	wait_for 10 "two in the store" property_is NFileDescriptorStore 2
+	wait_for 30 "two in the store" property_is NFileDescriptorStore 2
 
 	# a stop is the end of it
 	systemctl stop "$UNIT"
@@ -137,7 +137,7 @@ named() {
 	queue_is 1337 1
 	touch "$gate"
 	wait "$restart"
-	read -rt 10 line <&9
+	read -rt 30 line <&9
 	[ "$line" = "still here 9" ]
 	release
 	says 'event=listener_adopted service=a from=store'
@@ -147,7 +147,7 @@ named() {
 	local before inode n=0
 	GATE=$BATS_TEST_TMPDIR/gate
 	start_with 'service a { port = 1337 handler = echo }'
-	wait_for 10 "one in the store" property_is NFileDescriptorStore 1
+	wait_for 30 "one in the store" property_is NFileDescriptorStore 1
 	inode=$(inode_of 127.0.0.1:1337)
 	beside "$BATS_TEST_TMPDIR/client" asks 1337
 	for _ in 1 2 3; do
