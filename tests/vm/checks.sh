@@ -8,6 +8,7 @@ export LC_ALL=C
 
 readonly conf=/etc/preforkd.conf log=/run/log out=/tmp/out
 number=0 master=''
+patience=30 # seconds for an answer
 
 # ---- TAP ----
 
@@ -238,7 +239,7 @@ by_socat() {
 	shift 2
 	: >/tmp/answer
 	# umask: who answers a unix datagram has to be allowed to write to the client's socket
-	(umask 0; REQUEST=$text exec "$@" timeout 5 socat -t 0 "$address" EXEC:'sh /tmp/client')
+	(umask 0; REQUEST=$text exec "$@" timeout "$patience" socat -t 0 "$address" EXEC:'sh /tmp/client')
 	is_answer "$text" "$(</tmp/answer)"
 }
 
@@ -262,7 +263,7 @@ preforkctl_asks() {
 
 	asked[$1]=$((asked[$1] + 1))
 	# to wait for the end of a connection that nobody ends would take longer
-	answer=$(timeout 5 preforkctl -c "$conf" -w 20 probe "$1" "$2" 2>/tmp/told) || status=$?
+	answer=$(timeout 30 preforkctl -c "$conf" -w 60 probe "$1" "$2" 2>/tmp/told) || status=$?
 	told=$(</tmp/told)
 	echo "status $status: $told"
 	[[ $status -eq 0 ]] && is_answer "$2" "$answer" && [[ $told =~ $re ]]
@@ -273,7 +274,7 @@ ends() {
 	local status=0
 
 	asked[$1]=$((asked[$1] + 1))
-	timeout 5 socat -u "${peer[$1]}" "CREATE:$out" >/tmp/told 2>&1 || status=$?
+	timeout 30 socat -u "${peer[$1]}" "CREATE:$out" >/tmp/told 2>&1 || status=$?
 	cat /tmp/told "$out"
 	echo "status $status"
 	[[ $status -eq 0 && ! -s /tmp/told ]] && grep -q "day, .* $(date +%Y) " "$out"
@@ -284,13 +285,15 @@ nobody_there() {
 	local service=$1 status=0
 
 	shift
-	timeout 5 preforkctl -c "$conf" -w 1 probe "$service" hello || status=$?
+	timeout 30 preforkctl -c "$conf" -w 1 probe "$service" hello || status=$?
 	echo "status $status, wanted: $*"
 	[[ " $* " == *" $status "* ]]
 }
 
 # silence COMMAND...: it failed, and there was no answer at all
 silence() {
+	local patience=5
+
 	: >/tmp/answer
 	"$@" && return 1
 	[[ ! -s /tmp/answer ]]
@@ -308,7 +311,7 @@ records() {
 	esac
 	socat -b "$2" -t 30 "OPEN:$3,rdonly!!CREATE:$out" "${peer[$1]}" &
 	socat=$!
-	wait_for 10 as_large_as "$3" || status=1
+	wait_for 60 as_large_as "$3" || status=1
 	kill "$socat" 2>/dev/null
 	wait "$socat"
 	cmp "$3" "$out" && return "$status"
@@ -336,7 +339,7 @@ ask_and_leave() { # ask_and_leave SERVICE
 	asked[$1]=$((asked[$1] + 1))
 	pid=$(worker_of "$1")
 	kill -STOP "$pid" || return
-	echo 'too late' | timeout 5 socat -u - "${peer[$1]}" || status=$?
+	echo 'too late' | timeout 30 socat -u - "${peer[$1]}" || status=$?
 	kill -CONT "$pid"
 	return "$status"
 }
@@ -355,7 +358,7 @@ as_large_as() {
 }
 
 pings() { # pings ADDRESS COUNT
-	ping -c "$2" -i 0.1 -W 1 "$1"
+	ping -c "$2" -i 0.1 -W "$patience" "$1"
 }
 
 # echo_reply FAMILY ID: one that nobody asked for, to a ping socket
@@ -401,7 +404,7 @@ connect_far() {
 		ip link set near up && far ip link set far up && far ip link set lo up &&
 		tipc bearer enable media eth device near &&
 		far tipc bearer enable media eth device far &&
-		wait_for 10 far_knows '3001 +1 +10 +cluster'
+		wait_for 30 far_knows '3001 +1 +10 +cluster'
 }
 
 far_knows() {
@@ -451,7 +454,7 @@ after_a_crash() {
 
 	pid=$(worker_of "$1")
 	kill -KILL "$pid" || return
-	socat_asks "$1" 'after a crash' && wait_for 10 log_has "event=worker_exit service=$1 .*worker_pid=$pid "
+	socat_asks "$1" 'after a crash' && wait_for 30 log_has "event=worker_exit service=$1 .*worker_pid=$pid "
 }
 
 stop() {
@@ -549,7 +552,7 @@ killed_as() {
 	local oom=$1 pid
 
 	shift
-	wait_for 10 has_worker wild || return
+	wait_for 30 has_worker wild || return
 	pid=$(worker_of wild)
 	"$@" "$pid"
 	wait_for 20 oom_log_has "event=worker_exit .*worker_pid=$pid .*reason=SIGKILL "
@@ -568,7 +571,7 @@ takes_too_much() {
 # A program is killed for its memory; its worker is not.
 program_takes_too_much() {
 	timeout 20 socat -u TCP4:127.0.0.1:1202 -
-	wait_for 10 oom_log_has 'event=program_exit service=hog .*reason=SIGKILL '
+	wait_for 30 oom_log_has 'event=program_exit service=hog .*reason=SIGKILL '
 }
 
 # Nobody can tell who of two that died in the same moment was meant, but the kernel does not take so long.
