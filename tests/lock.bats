@@ -30,7 +30,7 @@ second_start() {
 	SECOND_STATUS=0
 	"$PREFORKD" -c "$@" >"$SECOND" 2>&1 3>&- &
 	pid=$!
-	wait_for 10 "the end of the second start" process_gone "$pid"
+	wait_for 60 "the end of the second start" process_gone "$pid"
 	wait "$pid" || SECOND_STATUS=$?
 	cat "$SECOND"
 }
@@ -96,7 +96,7 @@ kill_master() {
 		"$PREFORKD" -c "$CONF" >"$BATS_TEST_TMPDIR/log.$i" 2>&1 3>&- &
 		pids+=($!)
 	done
-	wait_for 20 "one that is ready and 19 that are gone" one_of_many "${pids[@]}"
+	wait_for 60 "one that is ready and 19 that are gone" one_of_many "${pids[@]}"
 	for i in "${!pids[@]}"; do
 		if ! process_gone "${pids[i]}"; then
 			MASTER=${pids[i]}
@@ -166,10 +166,11 @@ one_of_many() {
 	[ "$(cat "$BATS_TEST_TMPDIR/from_config")" = "$MASTER" ]
 	reload_daemon
 	[ "$(cat "$BATS_TEST_TMPDIR/from_config")" = "$MASTER" ]
-	# the end of a worker is not the end of the file
+	# the end of a worker is not the end of the file; those of before the reload may be gone at any moment
+	wait_for 20 "the new workers alone" n_workers_is 2
 	worker=$(workers_of "$MASTER" | head -n 1)
 	kill -TERM "$worker"
-	wait_for 5 "the end of the worker" process_gone "$worker"
+	wait_for 20 "the end of the worker" process_gone "$worker"
 	[ "$(cat "$BATS_TEST_TMPDIR/from_config")" = "$MASTER" ]
 	stop_daemon
 	[ ! -e "$BATS_TEST_TMPDIR/from_config" ]
