@@ -52,22 +52,24 @@ busy() {
 
 @test "first_byte: for the first byte, and no longer" {
 	local began status=0
-	start_debug "$(service a echo 'first_byte = 300ms idle = 20s')" "$(service b echo 'first_byte = 20s idle = 300ms')"
+	start_debug "$(service a echo 'first_byte = 1s idle = 1m')" "$(service b echo 'first_byte = 1m idle = 300ms')"
 	began=$(now_ms)
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
-	read -rt 10 -n 1 <&9 || status=$?
+	read -rt 20 -n 1 <&9 || status=$?
 	[ "$status" -eq 1 ]
 	began=$(($(now_ms) - began))
-	((began >= 298 && began < 10000))
+	((began >= 998))
 	log_has 'event=conn_failed service=a .*error="?Connection timed out'
 	hold "$(port_of a)"
 	status=0
-	read -rt 0.8 -n 1 <&9 || status=$?
+	read -rt 1.5 -n 1 <&9 || status=$?
 	[ "$status" -gt 128 ]
 	serve_on 9
 	# the first byte may take as long as any other at least
 	hold "$(port_of b)" 8
-	read -rt 10 -n 1 <&8 || :
+	status=0
+	read -rt 20 -n 1 <&8 || status=$?
+	[ "$status" -eq 1 ]
 	log_has 'event=conn_failed service=b .*error="?Connection timed out'
 }
 
@@ -77,51 +79,53 @@ stuck_are() {
 
 @test "stuck: a handler that does not notice that its time is over, one that is stopped, a program: told, killed, replaced" {
 	local loop stopped program peer
-	start_with "$(service loop talk.so 'total = 200ms stuck = 300ms')" "$(service stop echo 'total = 200ms stuck = 300ms')" \
-		"$(service prog exec 'total = 1s stuck = 300ms' 'command = { "/bin/cat" }')" \
-		"$(service good echo 'total = 200ms stuck = 300ms')"
+	# time enough to stop a worker before its connection is over
+	start_with "$(service loop talk.so 'total = 1s stuck = 300ms')" "$(service stop echo 'total = 3s stuck = 300ms')" \
+		"$(service prog exec 'total = 3s stuck = 300ms' 'command = { "/bin/cat" }')" \
+		"$(service good echo 'total = 3s stuck = 300ms')"
 	loop=$(workers_of "$MASTER" loop)
 	stopped=$(workers_of "$MASTER" stop)
 	program=$(workers_of "$MASTER" prog)
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of prog)"
-	wait_for 5 "its conn" busy prog
+	wait_for 20 "its conn" busy prog
 	kill -STOP "$program"
 	exec 8<>"/dev/tcp/127.0.0.1/$(port_of stop)"
-	wait_for 5 "its conn" busy stop
+	wait_for 20 "its conn" busy stop
 	kill -STOP "$stopped"
 	exec 7<>"/dev/tcp/127.0.0.1/$(port_of loop)"
 	say 7 loop
 	peer=$(peer_of 7)
 	[ -n "$peer" ]
-	wait_for 20 "their end" stuck_are 3
+	wait_for 60 "their end" stuck_are 3
 	log_has "level=warning .*event=worker_stuck service=loop worker=1 worker_pid=$loop age_ms=[0-9]{3,} kill_ms=2000"
-	[ "$(last_of 'worker_stuck service=loop' age_ms)" -ge 500 ]
+	[ "$(last_of 'worker_stuck service=loop' age_ms)" -ge 1300 ]
 	log_has "event=worker_killed service=loop worker=1 worker_pid=$loop reason=stuck serving=$peer"
-	wait_for 5 "the line" log_has "event=worker_exit service=loop .*worker_pid=$loop .*reason=SIGKILL serving=$peer .*lost=1 oom=no"
-	[ "$(last_of 'worker_exit service=loop' conn_age_ms)" -ge 2500 ]
+	wait_for 20 "the line" log_has "event=worker_exit service=loop .*worker_pid=$loop .*reason=SIGKILL serving=$peer .*lost=1 oom=no"
+	[ "$(last_of 'worker_exit service=loop' conn_age_ms)" -ge 3300 ]
 	# it computed all the time; a machine with other things to do lets it have a part
 	[ "$(last_of 'worker_exit service=loop' cpu_ms)" -ge 100 ]
 	log_has "event=worker_stuck service=stop .*worker_pid=$stopped "
 	log_has "event=worker_stuck service=prog .*worker_pid=$program "
-	wait_for 5 "the line" log_has "event=worker_exit service=stop .*reason=SIGKILL .*lost=1"
-	wait_for 5 "the line" log_has "event=worker_exit service=prog .*reason=SIGKILL .*lost=1"
+	wait_for 20 "the line" log_has "event=worker_exit service=stop .*reason=SIGKILL .*lost=1"
+	wait_for 20 "the line" log_has "event=worker_exit service=prog .*reason=SIGKILL .*lost=1"
 	# each is told once, and has a successor; who is in time is left alone
 	[ "$(log_count event=worker_stuck)" -eq 3 ]
-	wait_for 5 "4 workers" n_workers_is 4
-	[ "$(echo 1 | socat - "TCP:$(address_of loop)")" = 1 ]
+	wait_for 20 "4 workers" n_workers_is 4
+	[ "$(echo 1 | socat -t 20 - "TCP:$(address_of loop)")" = 1 ]
 	answers "$(port_of stop)"
 	answers "$(port_of good)"
 	[ "$(log_count event=worker_exit)" -eq 3 ]
 }
 
 @test "stuck: who notices in the end, though late, is not killed" {
-	start_with "$(service a wild.so 'total = 200ms stuck = 200ms')"
+	# seen as stuck after 1200 ms, killed two seconds later: its end is in the midst of this
+	start_with "$(service a wild.so 'total = 1s stuck = 200ms')"
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
-	say 9 'spin 1000'
-	wait_for 10 "its end" log_has 'level=info .*event=worker_exit service=a .*reason=left .*failed=1 .*lost=0'
+	say 9 'spin 2200'
+	wait_for 20 "its end" log_has 'level=info .*event=worker_exit service=a .*reason=left .*failed=1 .*lost=0'
 	log_has 'event=worker_stuck service=a '
 	log_lacks event=worker_killed
-	wait_for 5 "another one" n_workers_is 1
+	wait_for 20 "another one" n_workers_is 1
 }
 
 slow_are() {
@@ -130,20 +134,20 @@ slow_are() {
 
 @test "slow: one line about each connection that lasts, which goes on" {
 	local worker
-	start_with "$(service a echo 'slow = 200ms')" "$(service other echo 'slow = 20s')"
+	start_with "$(service a echo 'slow = 1s')" "$(service other echo 'slow = 10m')"
 	worker=$(workers_of "$MASTER" a)
 	hold "$(port_of other)" 7
 	hold "$(port_of a)"
-	wait_for 10 "the line" slow_are 1
+	wait_for 20 "the line" slow_are 1
 	# 13 bytes: "still here 9" and a line feed
 	log_has "level=warning .*event=conn_slow service=a worker=1 worker_pid=$worker peer=$(peer_of 9) age_ms=[0-9]{3,} bytes_in=13 bytes_out=13 state=S wchan=[^ ]+ syscall="
-	(($(last_of conn_slow age_ms) >= 200))
+	(($(last_of conn_slow age_ms) >= 1000))
 	serve_on 9
 	release
 	# the next one of the same worker; short ones are none
 	answers "$(port_of a)"
 	hold "$(port_of a)"
-	wait_for 10 "the next line" slow_are 2
+	wait_for 20 "the next line" slow_are 2
 	serve_on 9
 	serve_on 9
 	log_lacks 'event=(worker_exit|worker_stuck)'
@@ -153,27 +157,27 @@ slow_are() {
 @test "slow: one line, however often its worker is looked at" {
 	start_with 'service a { handler = echo workers { min = 3 } timeouts { slow = 200ms drain = 10s } }'
 	hold "$(port_of a)" 7
-	wait_for 10 "the line" slow_are 1
+	wait_for 20 "the line" slow_are 1
 	# each one is a look at all of them
 	hold "$(port_of a)" 8
-	wait_for 10 "the next line" slow_are 2
+	wait_for 20 "the next line" slow_are 2
 	hold "$(port_of a)" 9
-	wait_for 10 "the third line" slow_are 3
+	wait_for 20 "the third line" slow_are 3
 	[ "$(sed -n 's/.*event=conn_slow .* peer=\([^ ]*\).*/\1/p' "$LOG" | sort -u | wc -l)" -eq 3 ]
 }
 
 @test "slow: what a worker does that computes, and one that is stopped" {
-	start_with "$(service run wild.so 'slow = 500ms')" "$(service stop echo 'slow = 500ms')"
+	start_with "$(service run wild.so 'slow = 1s')" "$(service stop echo 'slow = 3s')"
 	exec 7<>"/dev/tcp/127.0.0.1/$(port_of run)"
-	say 7 'spin 1500'
+	say 7 'spin 4000'
 	exec 8<>"/dev/tcp/127.0.0.1/$(port_of stop)"
-	wait_for 5 "its conn" busy stop
+	wait_for 20 "its conn" busy stop
 	kill -STOP "$(workers_of "$MASTER" stop)"
-	wait_for 10 "the lines" slow_are 2
+	wait_for 20 "the lines" slow_are 2
 	log_has 'event=conn_slow service=run .* bytes_in=10 bytes_out=0 state=R '
 	log_has 'event=conn_slow service=stop .* bytes_in=0 bytes_out=0 state=T '
 	kill -CONT "$(workers_of "$MASTER" stop)"
-	read -rt 10 line <&7
+	read -rt 30 line <&7
 	[ "$line" = spin ]
 	serve_on 8
 }
@@ -196,7 +200,7 @@ slow_are() {
 	start_with "$(service a wild.so 'slow = 0')"
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
 	say 9 'alloc 50'
-	read -rt 10 <&9
+	read -rt 30 <&9
 	exec 9>&-
 	die KILL no
 	[ "$(last_of worker_exit max_rss)" -gt 52428800 ]
@@ -212,10 +216,10 @@ slow_are() {
 # die SIGNAL OOM: a worker of "a", and so it is explained
 die() {
 	local pid
-	wait_for 5 "a worker" n_workers_is 1
+	wait_for 20 "a worker" n_workers_is 1
 	pid=$(workers_of "$MASTER")
 	kill -s "$1" "$pid"
-	wait_for 5 "its line" log_has "event=worker_exit .*worker_pid=$pid "
+	wait_for 20 "its line" log_has "event=worker_exit .*worker_pid=$pid "
 	log_has "event=worker_exit .*worker_pid=$pid .*reason=\"?SIG$1.*oom=$2 "
 }
 
@@ -235,7 +239,7 @@ die() {
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
 	say 9 'alloc 500'
 	wait_for 20 "its line" log_has "event=worker_exit .*worker_pid=$pid .*reason=SIGKILL .*lost=1 oom=yes "
-	wait_for 5 "another one" n_workers_is 1
+	wait_for 20 "another one" n_workers_is 1
 	stop_daemon
 	rmdir "$group"
 }
