@@ -59,7 +59,7 @@ all_stopped() {
 # stop_workers: nobody accepts from now on
 stop_workers() {
 	signal_all STOP
-	wait_for 5 "workers that stand still" all_stopped
+	wait_for 20 "workers that stand still" all_stopped
 }
 
 # load ARGUMENT...: clients; each of them must have got its echo
@@ -70,12 +70,12 @@ load_is_ok() {
 # load_begins N: so many clients at the same time, in the background, which wait in the queues
 load_begins() {
 	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -p "$(port_of a)" -c "$1" -n "$1"
-	wait_for 10 "$1 clients that wait" n_waiting_is "$1"
+	wait_for 20 "$1 clients that wait" n_waiting_is "$1"
 }
 
 # load_ends: all of them got their echo
 load_ends() {
-	wait_for 20 "the clients" process_gone "$BESIDE"
+	wait_for 60 "the clients" process_gone "$BESIDE"
 	cat "$BATS_TEST_TMPDIR/load"
 	wait "$BESIDE"
 }
@@ -143,7 +143,7 @@ own_sockets() {
 		service a "$kind port = $(port_of a)" 'reuse_port = yes' 2 >"$two.conf"
 		beside "$two.log" "$PREFORKD" -c "$two.conf"
 		second=$BESIDE
-		wait_for 10 "the second one" grep -q event=ready "$two.log"
+		wait_for 20 "the second one" grep -q event=ready "$two.log"
 		if [ -z "$kind" ]; then
 			n_sockets_is 2
 			load_is_ok -c 4 -n 200
@@ -162,7 +162,7 @@ own_sockets() {
 			all_answered 20
 		fi
 		kill -TERM "$second"
-		wait_for 10 "the end of the second" process_gone "$second"
+		wait_for 20 "the end of the second" process_gone "$second"
 		grep -q 'event=account service=a .*served=[1-9]' "$two.log"
 		rm "$LOG"
 	done
@@ -179,7 +179,7 @@ own_sockets() {
 	done
 	load_ends
 	[ "$(inode_of a)" = "$before" ]
-	wait_for 5 "3 workers" n_workers_is 3
+	wait_for 20 "3 workers" n_workers_is 3
 	[ "$(own_sockets)" = "$before" ]
 	log_lacks 'event=(listener_not_adjusted|worker_killed)'
 	stop_daemon
@@ -190,7 +190,7 @@ own_sockets() {
 # no answer
 ask_on() {
 	while [ -e "$BATS_TEST_TMPDIR/go" ]; do
-		"$TEST_BIN/dgram" -w 5000 "$1" hello >>"$BATS_TEST_TMPDIR/answers" || echo lost
+		"$TEST_BIN/dgram" -w 30000 "$1" hello >>"$BATS_TEST_TMPDIR/answers" || echo lost
 	done
 }
 
@@ -201,9 +201,9 @@ ask_on() {
 	for _ in 1 2 3 4 5 6 7 8; do
 		reload_daemon
 	done
-	wait_for 10 "100 answers" has_lines 100 "$BATS_TEST_TMPDIR/answers"
+	wait_for 20 "100 answers" has_lines 100 "$BATS_TEST_TMPDIR/answers"
 	rm "$BATS_TEST_TMPDIR/go"
-	wait_for 10 "the last answer" process_gone "$BESIDE"
+	wait_for 20 "the last answer" process_gone "$BESIDE"
 	[ ! -s "$BATS_TEST_TMPDIR/asked" ]
 	stop_daemon
 	[ "$(account_of a served)" -eq "$(wc -l <"$BATS_TEST_TMPDIR/answers")" ]
@@ -222,14 +222,14 @@ has_lines() {
 	load_begins 20
 	printf '%s\n' "$(each 5 '' 'receive_buffer = 60K')" | write_config
 	kill -HUP "$MASTER"
-	wait_for 10 "the reload" log_has 'event=reload_done'
+	wait_for 20 "the reload" log_has 'event=reload_done'
 	load_ends
 	signal_all CONT
 	n_sockets_is 5
 	# the two that were there are still there, and all have what is written now
 	[ "$(comm -12 <(echo "$before") <(inode_of a) | wc -l)" -eq 2 ]
 	[ "$("$TEST_BIN/sockopt" "$MASTER" "$(address_of a)" SO_RCVBUF SO_REUSEPORT | uniq -c | tr -s ' ')" = ' 5 122880 1' ]
-	wait_for 5 "5 workers" n_workers_is 5
+	wait_for 20 "5 workers" n_workers_is 5
 	[ "$(own_sockets)" = "$(inode_of a)" ]
 	load_is_ok -c 8 -n 400
 	stop_daemon
@@ -244,11 +244,11 @@ shrinks() {
 	n_sockets_is "$1"
 	printf '%s\n' "${3:-$(each "$2")}" | write_config
 	kill -HUP "$MASTER"
-	wait_for 10 "the reload" log_has 'event=reload_done'
+	wait_for 20 "the reload" log_has 'event=reload_done'
 	signal_all CONT
 	load_ends
-	wait_for 5 "the sockets that go to be closed" n_sockets_is "$2"
-	wait_for 5 "$2 workers" n_workers_is "$2"
+	wait_for 20 "the sockets that go to be closed" n_sockets_is "$2"
+	wait_for 20 "$2 workers" n_workers_is "$2"
 	load_is_ok -c 4 -n 100
 	stop_daemon
 	[ "$(account_of a accepted)" -eq 140 ]
@@ -276,11 +276,11 @@ shrinks() {
 	victim=$(workers_of "$MASTER" | head -n 1)
 	kill -CONT "$(workers_of "$MASTER" | tail -n 1)"
 	# the other one does not take what is not its own
-	wait_for 5 "a queue that is empty" some_queue_is_empty
+	wait_for 20 "a queue that is empty" some_queue_is_empty
 	[ "$(waiting)" -gt 0 ]
 	kill -KILL "$victim"
 	load_ends
-	wait_for 5 "2 workers" n_workers_is 2
+	wait_for 20 "2 workers" n_workers_is 2
 	[ "$(own_sockets)" = "$before" ]
 	stop_daemon
 	[ "$(account_of a accepted)" -eq 20 ]
@@ -294,9 +294,9 @@ some_queue_is_empty() {
 all_are_served_after_refusal() {
 	reload_daemon
 	log_has 'event=reload_refused'
-	wait_for 5 "2 workers" n_workers_is 2
-	wait_for 5 "2 sockets" n_sockets_is 2
-	load_is_ok -c 8 -n 40 --timeout 500
+	wait_for 20 "2 workers" n_workers_is 2
+	wait_for 20 "2 sockets" n_sockets_is 2
+	load_is_ok -c 8 -n 40
 	stop_daemon
 	[ "$(account_of a accepted)" -eq 40 ]
 }
@@ -316,6 +316,10 @@ all_are_served_after_refusal() {
 	all_are_served_after_refusal
 }
 
+n_sockets_of_b_is() {
+	[ "$(ss -Hltn "sport = :$(port_of b)" | wc -l)" -eq "$1" ]
+}
+
 @test "a reload that runs out of descriptors while the pools grow leaves no socket without a worker" {
 	local few='run { nofile = 32 }'
 	behind prlimit --nofile=100
@@ -324,9 +328,9 @@ all_are_served_after_refusal() {
 	reload_daemon
 	log_has 'event=listen_failed service=b .*Too many open files'
 	log_has 'event=reload_refused'
-	n_sockets_is 2
-	[ "$(ss -Hltn "sport = :$(port_of b)" | wc -l)" -eq 2 ]
-	load_is_ok -c 8 -n 40 --timeout 500
+	wait_for 20 "2 sockets" n_sockets_is 2
+	wait_for 20 "2 sockets of the other" n_sockets_of_b_is 2
+	load_is_ok -c 8 -n 40
 	reload_with "$(each 4 "$few")" "$(service b "$few" 'reuse_port = per-worker' 2)"
 	n_sockets_is 4
 	load_is_ok -c 8 -n 40
@@ -337,15 +341,15 @@ all_are_served_after_refusal() {
 	own_network
 	export NOTIFY_SOCKET=$BATS_TEST_TMPDIR/notify
 	beside "$BATS_TEST_TMPDIR/heard" "$TEST_BIN/recorder" "$NOTIFY_SOCKET"
-	wait_for 5 "the manager" grep -q bound "$BATS_TEST_TMPDIR/heard"
+	wait_for 20 "the manager" grep -q bound "$BATS_TEST_TMPDIR/heard"
 	start_with "$(each 2 'address = "*"')"
 	printf '%s\n' "$(each 6 'address = "*"')" "$(service b 'address = 10.77.0.1 port = 4001' 'bind_retry = 1m')" |
 		write_config
 	kill -HUP "$MASTER"
-	wait_for 5 "a reload that waits" grep -q EXTEND_TIMEOUT_USEC "$BATS_TEST_TMPDIR/heard"
-	net "$TEST_BIN/load" -p "$(port_of a)" -c 8 -n 40 --timeout 500
+	wait_for 20 "a reload that waits" grep -q EXTEND_TIMEOUT_USEC "$BATS_TEST_TMPDIR/heard"
+	net "$TEST_BIN/load" -p "$(port_of a)" -c 8 -n 40
 	net ip addr add 10.77.0.1/32 dev lo
-	wait_for 5 "the reload" log_has 'event=reload_done'
+	wait_for 20 "the reload" log_has 'event=reload_done'
 	net "$TEST_BIN/load" -p "$(port_of a)" -c 4 -n 100
 	[ "$(net ss -Hltn "sport = :$(port_of a)" | wc -l)" -eq 6 ]
 }
@@ -405,13 +409,13 @@ datagrams_wait() {
 	start_with "$(each "$1" 'type = dgram')"
 	stop_workers
 	for i in {1..30}; do
-		"$TEST_BIN/dgram" -w 3000 "$(address_of a)" "hello" 3>&- >"$BATS_TEST_TMPDIR/answer.$i" &
+		"$TEST_BIN/dgram" -w 30000 "$(address_of a)" "hello" 3>&- >"$BATS_TEST_TMPDIR/answer.$i" &
 		clients+=($!)
 	done
-	wait_for 5 "30 datagrams that wait" all_wait "${clients[@]}"
+	wait_for 20 "30 datagrams that wait" all_wait "${clients[@]}"
 	each "$2" 'type = dgram' | write_config
 	kill -HUP "$MASTER"
-	wait_for 10 "the reload" log_has 'event=reload_done'
+	wait_for 20 "the reload" log_has 'event=reload_done'
 	signal_all CONT
 	wait "${clients[@]}" || :
 	stop_daemon
@@ -431,18 +435,20 @@ datagrams_wait() {
 	datagrams_wait 4 1
 }
 
-# hold_in CALL PID: from now on a worker does not come back from this system call, until let_go
+# hold_in CALL PID: from now on a worker does not come back from this system call, until let_go. The tracer writes the
+# call down when it begins.
 hold_in() {
 	strace -qq -o "$BATS_TEST_TMPDIR/probe" true || strict_skip "kernel: no ptrace here"
 	beside "$BATS_TEST_TMPDIR/strace" strace -qq -p "$2" -e "trace=$1" -e "inject=$1:delay_exit=60000000"
 	HOLDER=$BESIDE
 	HELD=$2
-	wait_for 10 "strace" is_traced "$2"
+	wait_for 20 "strace" is_traced "$2"
+	wait_for 20 "its call" grep -q "$1(" "$BATS_TEST_TMPDIR/strace"
 }
 
 # let_go: but not before it has been told to go
 let_go() {
-	wait_for 10 "a signal for the worker" has_signal "$HELD"
+	wait_for 20 "a signal for the worker" has_signal "$HELD"
 	end_beside "$HOLDER"
 }
 
@@ -456,9 +462,9 @@ has_signal() {
 		: >"$LOG"
 		start_with "$(service a 'type = dgram' '')"
 		hold_in recvmmsg "$(workers_of "$MASTER")"
-		"$TEST_BIN/dgram" -w 5000 "$(address_of a)" hello 3>&- >"$BATS_TEST_TMPDIR/answer" &
+		"$TEST_BIN/dgram" -w 30000 "$(address_of a)" hello 3>&- >"$BATS_TEST_TMPDIR/answer" &
 		client=$!
-		wait_for 5 "a datagram that has been taken" is_taken "$client"
+		wait_for 20 "a datagram that has been taken" is_taken "$client"
 		kill -s "$signal" "$MASTER"
 		let_go
 		wait "$client"
@@ -483,7 +489,7 @@ is_taken() {
 	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -p "$port" -c 4 -n 4
 	load=$BESIDE
 	# one has been taken
-	wait_for 5 "3 clients that wait" n_waiting_is 3
+	wait_for 20 "3 clients that wait" n_waiting_is 3
 	service b '' '' | write_config
 	kill -HUP "$MASTER"
 	let_go
