@@ -71,7 +71,7 @@ environment_of() {
 
 # ask PORT TEXT: what a stream service says to it
 ask() {
-	socat -t 10 - "TCP:127.0.0.1:$1" <<<"$2"
+	socat -t 30 - "TCP:127.0.0.1:$1" <<<"$2"
 }
 
 # is_told PORT PATTERN: the answer of program.pl ("PID GENERATION hello") matches
@@ -125,7 +125,7 @@ last_line_of() {
 	[ "$(cat "$BATS_TEST_TMPDIR"/environment.* | grep -Ec '^PREFORKD_WORKER=(1|2)$')" -eq 2 ]
 	[ "$(cat "$BATS_TEST_TMPDIR"/environment.* | sort | uniq -d | grep -c PREFORKD_WORKER)" -eq 0 ]
 	reload_daemon
-	wait_for 5 "the end of the old ones" n_programs_is 2 a
+	wait_for 20 "the end of the old ones" n_programs_is 2 a
 	for pid in $(programs_of a); do
 		environment_of "$pid" | grep -qx 'PREFORKD_GENERATION=2'
 		environment_of "$pid" | grep -qx 'SERVER_STARTER_GENERATION=2'
@@ -203,8 +203,8 @@ inode_of() {
 	} | write_config
 	start_daemon_nowait
 	LOG=$BATS_TEST_TMPDIR/file
-	wait_for 10 "its log" test -s "$LOG"
-	wait_for 10 "event=ready" log_has event=ready
+	wait_for 20 "its log" test -s "$LOG"
+	wait_for 20 "event=ready" log_has event=ready
 	for name in a b c d e f; do
 		[ "$(descriptors_of "$(programs_of "$name")")" = "0 /dev/null
 1 /dev/null
@@ -257,7 +257,7 @@ status_of() {
 @test "ready = now: a program that says nothing is ready at once" {
 	persistent a '' pause | write_config
 	start_daemon
-	wait_for 5 "4 programs" n_programs_is 4 a
+	wait_for 20 "4 programs" n_programs_is 4 a
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
@@ -266,7 +266,7 @@ status_of() {
 	persistent a 'ready = 700ms' pause | write_config
 	start_daemon
 	[ $(($(log_ms event=ready) - $(log_ms event=listening))) -ge 690 ]
-	[ $(($(log_ms event=ready) - $(log_ms event=listening))) -le 5000 ]
+	[ $(($(log_ms event=ready) - $(log_ms event=listening))) -le 30000 ]
 	stop_daemon
 }
 
@@ -285,17 +285,17 @@ status_of() {
 	persistent a 'ready = notify workers { min = 1 }' child=READY=1 tell=STATUS=one "gate=$GATE.1" tell=STATUS=two \
 		"gate=$GATE.2" 'tell=STATUS=three\nREADY=1' serve | write_config
 	start_daemon_nowait
-	wait_for 10 "its status" log_has 'event=program_status service=a worker=1 status=one'
+	wait_for 20 "its status" log_has 'event=program_status service=a worker=1 status=one'
 	name=$(environment_of "$(programs_of a)" | sed -n 's/^NOTIFY_SOCKET=@//p')
 	[ -n "$name" ]
 	printf 'READY=1\nSTATUS=stranger' | socat - "ABSTRACT-SENDTO:$name"
 	# the master takes its messages in turn: what came before the second status had its effect
 	touch "$GATE.1"
-	wait_for 10 "its next status" log_has 'event=program_status .*status=two'
+	wait_for 20 "its next status" log_has 'event=program_status .*status=two'
 	log_lacks 'event=ready'
 	log_lacks 'stranger'
 	touch "$GATE.2"
-	wait_for 10 "event=ready" log_has 'event=ready'
+	wait_for 20 "event=ready" log_has 'event=ready'
 	log_has 'level=info .*event=program_status service=a worker=1 status=three'
 	is_told "$(port_of a)" '[0-9]+ 1 hello'
 	stop_daemon
@@ -311,7 +311,7 @@ status_of() {
 		persistent a 'ready = notify workers { min = 1 }' tell=READY=1 serve
 	} | write_config
 	beside "$BATS_TEST_TMPDIR/strace" strace -qq -p "$MASTER" -e trace=bind -e inject=bind:error=ENOMEM
-	wait_for 10 "strace" is_traced "$MASTER"
+	wait_for 20 "strace" is_traced "$MASTER"
 	reload_daemon
 	end_beside "$BESIDE"
 	log_has 'event=loop_failed error="no socket for the messages of programs"'
@@ -342,7 +342,7 @@ status_of() {
 		builtin_echo e ''
 	} | write_config
 	start_daemon_nowait
-	wait_for 10 "the first one" log_has mark=here
+	wait_for 20 "the first one" log_has mark=here
 	# what can serve does
 	answers "$(port_of e)"
 	log_lacks event=ready
@@ -359,7 +359,7 @@ status_of() {
 	old=$(programs_of a)
 	persistent a 'ready = notify workers { min = 2 }' mark=here pause | write_config
 	kill -HUP "$MASTER"
-	wait_for 10 "a new one" log_has 'mark=here .*generation=2'
+	wait_for 20 "a new one" log_has 'mark=here .*generation=2'
 	is_told "$port" '[0-9]+ 1 hello'
 	[ "$(programs_of a | head -n 2)" = "$old" ]
 	stop_daemon
@@ -377,7 +377,7 @@ dying_is_refused() {
 	persistent a "$1 workers { min = 2 }" exit=4 | write_config
 	reload_daemon
 	log_has 'event=reload_refused error="a worker died during the start'
-	wait_for 5 "the old ones alone" n_programs_is 2 a
+	wait_for 20 "the old ones alone" n_programs_is 2 a
 	[ "$(programs_of a)" = "$old" ]
 	is_told "$port" '[0-9]+ 1 hello'
 	stop_daemon
@@ -444,9 +444,9 @@ n_exits_are() {
 @test "ready = now: who comes during its first second is served" {
 	persistent a 'workers { min = 1 }' serve | write_config
 	start_daemon_nowait
-	wait_for 10 "its address" log_has event=listening
+	wait_for 20 "its address" log_has event=listening
 	is_told "$(port_of a)" '[0-9]+ 1 hello'
-	wait_for 10 event=ready log_has event=ready
+	wait_for 20 event=ready log_has event=ready
 	[ $(($(log_ms event=ready) - $(log_ms event=listening))) -ge 990 ]
 	stop_daemon
 }
@@ -462,15 +462,15 @@ n_exits_are() {
 		} | write_config
 		start_daemon_nowait
 		[ "$log" = stderr ] || LOG=$log
-		wait_for 10 "its log" test -s "$LOG"
-		wait_for 10 "event=ready" log_has event=ready
+		wait_for 20 "its log" test -s "$LOG"
+		wait_for 20 "event=ready" log_has event=ready
 		mv "$BATS_TEST_TMPDIR/program" "$BATS_TEST_TMPDIR/away"
 		kill -KILL "$(programs_of a)"
-		wait_for 10 "a line about it in $log" log_has "level=error .*event=program_failed service=a worker=1 "
+		wait_for 20 "a line about it in $log" log_has "level=error .*event=program_failed service=a worker=1 "
 		log_has "event=program_failed .* program=$BATS_TEST_TMPDIR/program error=\"No such file or directory\""
-		log_has 'event=worker_exit service=a .*reason="status 101"'
+		wait_for 20 "its exit" log_has 'event=worker_exit service=a .*reason="status 101"'
 		mv "$BATS_TEST_TMPDIR/away" "$BATS_TEST_TMPDIR/program"
-		wait_for 10 "it is back" n_programs_is 1 a
+		wait_for 60 "it is back" n_programs_is 1 a
 		stop_daemon
 		rm "$LOG"
 	done
@@ -478,47 +478,47 @@ n_exits_are() {
 
 @test "a program that is silent longer than its watchdog is killed and replaced; one that speaks is not" {
 	local first
-	persistent a 'watchdog = 400ms workers { min = 1 }' "pings=$GATE" mark=silent pause | write_config
+	persistent a 'watchdog = 2s workers { min = 1 }' "pings=$GATE" mark=silent pause | write_config
 	start_daemon
 	first=$(programs_of a)
-	wait_for 5 "twice its watchdog" older_than 900 event=ready
+	wait_for 20 "twice its watchdog" older_than 4100 event=ready
 	[ "$(programs_of a)" = "$first" ]
 	touch "$GATE"
-	wait_for 5 "its end" process_gone "$first"
-	wait_for 5 "its line" log_has "event=worker_exit .*worker_pid=$first .*reason=SIGKILL"
+	wait_for 20 "its end" process_gone "$first"
+	wait_for 20 "its line" log_has "event=worker_exit .*worker_pid=$first .*reason=SIGKILL"
 	log_has "level=warning .*event=worker_killed service=a worker=1 worker_pid=$first reason=watchdog serving=-"
 	rm "$GATE"
-	wait_for 5 "another one" n_programs_is 1 a
+	wait_for 20 "another one" n_programs_is 1 a
 	stop_daemon
 }
 
 @test "WATCHDOG=1 of a child does not help" {
 	local first
-	persistent a 'ready = notify watchdog = 400ms workers { min = 1 }' tell=READY=1 child=WATCHDOG=1 pause |
+	persistent a 'ready = notify watchdog = 1s workers { min = 1 }' tell=READY=1 child=WATCHDOG=1 pause |
 		write_config
 	start_daemon
 	first=$(programs_of a)
-	wait_for 5 "its line" log_has "event=worker_killed .*worker_pid=$first reason=watchdog"
-	[ $(($(log_ms "event=worker_killed .*worker_pid=$first") - $(log_ms event=ready))) -ge 390 ]
+	wait_for 20 "its line" log_has "event=worker_killed .*worker_pid=$first reason=watchdog"
+	# the line "ready" comes a bit after it was
+	[ $(($(log_ms "event=worker_killed .*worker_pid=$first") - $(log_ms event=ready | head -n 1))) -ge 500 ]
 	stop_daemon
 }
 
 @test "the watchdog does not bite a program that was told to leave and drains" {
 	local first
-	persistent a 'watchdog = 300ms timeouts { drain = 20s } workers { min = 1 }' terms "pings=$GATE.1" mark=silent \
+	persistent a 'watchdog = 1s timeouts { drain = 1m } workers { min = 1 }' terms "pings=$GATE.1" mark=silent \
 		"gate=$GATE.2" exit=0 | write_config
 	start_daemon
 	first=$(programs_of a)
 	sleeper a 'workers { min = 1 }' | write_config
 	reload_daemon
-	wait_for 5 "it is told to leave" log_has "mark=term pid=$first"
+	wait_for 20 "it is told to leave" log_has "mark=term pid=$first"
 	touch "$GATE.1"
-	wait_for 5 "its silence, three times its watchdog" older_than 1000 event=reload_done
-	wait_for 5 "its silence" log_has "mark=silent pid=$first"
+	wait_for 20 "its silence" log_has "mark=silent pid=$first"
 	touch "$BATS_TEST_TMPDIR/since"
-	wait_for 5 "a time" file_is_older_than 900 "$BATS_TEST_TMPDIR/since"
+	wait_for 20 "three times its watchdog" file_is_older_than 3000 "$BATS_TEST_TMPDIR/since"
 	touch "$GATE.2"
-	wait_for 5 "its end" log_has "event=worker_exit .*worker_pid=$first"
+	wait_for 20 "its end" log_has "event=worker_exit .*worker_pid=$first"
 	log_lacks "event=worker_killed"
 	log_has "level=info .*event=worker_exit .*worker_pid=$first .*reason=left"
 	stop_daemon
@@ -532,7 +532,7 @@ file_is_older_than() {
 	persistent a 'workers { min = 1 }' 'tell=STATUS=all "well"\e[31m\nX_OTHER=1\nMAINPID=1\nSTATUS=two' \
 		'tell=READY=1' 'tell=' "tell=STATUS=$(printf 'x%.0s' {1..3000})" tell=STATUS=last pause | write_config
 	start_daemon
-	wait_for 5 "its status" log_has 'event=program_status service=a worker=1 status=last'
+	wait_for 20 "its status" log_has 'event=program_status service=a worker=1 status=last'
 	log_has 'level=info .*event=program_status service=a worker=1 status="all \\"well\\"\\x1b\[31m"'
 	log_has 'event=program_status service=a worker=1 status=two'
 	log_has 'event=program_status service=a worker=1 status=xxxxx'
@@ -551,14 +551,14 @@ file_is_older_than() {
 	start_daemon
 	first=$(programs_of a)
 	touch "$GATE"
-	wait_for 5 "the end of both" log_count_is 1 'event=worker_exit service=a '
-	wait_for 5 "the end of both" log_count_is 1 'event=worker_exit service=b '
+	wait_for 20 "the end of both" log_count_is 1 'event=worker_exit service=a '
+	wait_for 20 "the end of both" log_count_is 1 'event=worker_exit service=b '
 	rm "$GATE"
 	log_has "level=warning .*event=worker_exit service=a worker=1 worker_pid=$first .*reason=left"
 	[ "$(log_count 'level=info .*event=worker_exit service=b .*reason=left')" -ge 1 ]
 	log_lacks 'level=warning .*event=worker_exit service=b'
-	wait_for 10 "both again" n_programs_is 1 a
-	wait_for 10 "both again" n_programs_is 1 b
+	wait_for 20 "both again" n_programs_is 1 a
+	wait_for 20 "both again" n_programs_is 1 b
 	stop_daemon
 }
 
@@ -573,7 +573,7 @@ file_is_older_than() {
 	for i in 2 3 4 5; do
 		reload_daemon
 		log_has "event=reload_done generation=$i"
-		wait_for 10 "the old ones got SIGTERM" log_count_is 3 "mark=term .*generation=$((i - 1))\$"
+		wait_for 20 "the old ones got SIGTERM" log_count_is 3 "mark=term .*generation=$((i - 1))\$"
 		[ "$(log_count "mark=ready .*generation=$i\$")" -eq 3 ]
 		[ "$(last_line_of "mark=ready .*generation=$i\$")" -lt "$(line_of "mark=term .*generation=$((i - 1))\$")" ]
 		is_told "$port" "[0-9]+ $i hello"
@@ -586,7 +586,8 @@ file_is_older_than() {
 		total=$((total + $(cat "$BATS_TEST_TMPDIR/client.$i")))
 	done
 	[ "$total" -ge 40 ]
-	wait_for 10 "the new ones alone" n_programs_is 3 a
+	wait_for 20 "the lines of the old ones" log_count_is 12 'event=worker_exit service=a '
+	n_programs_is 3 a
 	[ "$(log_count 'level=info .*event=worker_exit service=a .*reason=left')" -eq 12 ]
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
@@ -600,33 +601,34 @@ file_is_older_than() {
 	old=$(programs_of a)
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
 	echo one >&9
-	read -rt 10 line <&9
+	read -rt 30 line <&9
 	[ "$line" = "$old 1 one" ]
 	reload_daemon
-	wait_for 5 "its SIGTERM" log_has "mark=term pid=$old"
+	wait_for 20 "its SIGTERM" log_has "mark=term pid=$old"
 	# more than enough for another one
-	wait_for 5 "a second" older_than 1000 event=reload_done
+	wait_for 20 "a second" older_than 1000 event=reload_done
 	echo two >&9
-	read -rt 10 line <&9
+	read -rt 30 line <&9
 	[ "$line" = "$old 1 two" ]
 	is_told "$(port_of a)" '[0-9]+ 2 hello'
 	release
-	wait_for 5 "its end" log_has "level=info .*event=worker_exit service=a .*worker_pid=$old .*reason=left"
+	wait_for 20 "its end" log_has "level=info .*event=worker_exit service=a .*worker_pid=$old .*reason=left"
 	[ "$(log_count "mark=term pid=$old")" -eq 1 ]
 	stop_daemon
 }
 
 @test "a program that ignores SIGTERM is killed after its drain time" {
 	local old
-	persistent a 'timeouts { drain = 500ms } workers { min = 1 }' deaf mark=deaf pause | write_config
+	persistent a 'timeouts { drain = 2s } workers { min = 1 }' deaf mark=deaf pause | write_config
 	start_daemon
-	wait_for 5 "its deafness" log_has mark=deaf
+	wait_for 20 "its deafness" log_has mark=deaf
 	old=$(programs_of a)
-	persistent a 'timeouts { drain = 500ms } workers { min = 1 }' serve | write_config
+	persistent a 'timeouts { drain = 2s } workers { min = 1 }' serve | write_config
 	reload_daemon
-	wait_for 5 "its end" log_has "event=worker_exit service=a .*worker_pid=$old .*reason=SIGKILL"
+	wait_for 20 "its end" log_has "event=worker_exit service=a .*worker_pid=$old .*reason=SIGKILL"
 	log_has "level=warning .*event=worker_killed service=a worker=1 worker_pid=$old reason=drain_time_over serving=-"
-	[ $(($(log_ms event=worker_killed) - $(log_ms event=reload_done))) -ge 490 ]
+	# the line "done" comes a bit after they were told
+	[ $(($(log_ms event=worker_killed) - $(log_ms event=reload_done))) -ge 1500 ]
 	is_told "$(port_of a)" '[0-9]+ 2 hello'
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
@@ -635,11 +637,12 @@ file_is_older_than() {
 @test "a stop is one SIGTERM for each program, and SIGKILL after the drain time" {
 	local programs
 	{
-		persistent a 'workers { min = 2 }' serve
+		persistent a 'workers { min = 2 }' mark=here serve
 		persistent b 'timeouts { drain = 600ms } workers { min = 1 }' terms mark=here pause
 	} | write_config
 	start_daemon
-	wait_for 5 "it" log_has mark=here
+	wait_for 20 "all" log_count_is 3 mark=here
+	wait_for 20 "two that serve" n_sleep_is 2 a
 	programs=$(programs_of b)
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
@@ -650,13 +653,22 @@ file_is_older_than() {
 	[ "$(log_count 'level=info .*event=worker_exit service=a .*reason=left')" -eq 2 ]
 }
 
+# n_sleep_is N SERVICE: so many of its programs wait for a client, or for anything else
+n_sleep_is() {
+	local pid n=0
+	for pid in $(programs_of "$2"); do
+		! is_asleep "$pid" || n=$((n + 1))
+	done
+	[ "$n" -eq "$1" ]
+}
+
 # A stop while the programs are being started: each of them gets its SIGTERM and has the default action for it.
 @test "a program that is told to leave before it began leaves" {
-	sleeper a 'timeouts { drain = 3s } workers { min = 64 }' | write_config
+	sleeper a 'timeouts { drain = 20s } workers { min = 64 }' | write_config
 	for _ in 1 2 3 4 5 6; do
 		rm -f "$LOG"
 		start_daemon_nowait
-		wait_for 10 "the first ones" n_children_are 8
+		wait_for 20 "the first ones" n_children_are 8
 		stop_daemon
 		log_lacks 'event=worker_killed'
 	done
@@ -673,8 +685,8 @@ n_children_are() {
 	for signal in SEGV ABRT KILL TERM; do
 		victim=$(programs_of a | head -n 1)
 		kill -s "$signal" "$victim"
-		wait_for 10 "its line" log_has "event=worker_exit service=a .*worker_pid=$victim "
-		wait_for 10 "another one" n_programs_is 2 a
+		wait_for 20 "its line" log_has "event=worker_exit service=a .*worker_pid=$victim "
+		wait_for 20 "another one" n_programs_is 2 a
 		is_told "$(port_of a)" '[0-9]+ 1 hello'
 	done
 	log_has 'level=warning .*event=worker_exit service=a .*reason="?SIGSEGV'
@@ -689,14 +701,14 @@ n_children_are() {
 	local died born
 	persistent a 'workers { min = 1 }' mark=born "gate=$GATE" exit=1 | write_config
 	start_daemon
-	wait_for 5 "a second" older_than 1200 event=ready
+	wait_for 20 "a second" older_than 1200 event=ready
 	touch "$GATE"
-	wait_for 5 "its line" log_has 'event=worker_exit '
+	wait_for 20 "its line" log_has 'event=worker_exit '
 	rm "$GATE"
 	died=$(log_ms event=worker_exit | head -n 1)
-	wait_for 5 "another one" log_count_is 2 mark=born
+	wait_for 20 "another one" log_count_is 2 mark=born
 	born=$(now_ms)
-	[ $((born - died)) -le 1000 ]
+	[ $((born - died)) -le 10000 ]
 	stop_daemon
 }
 
@@ -704,7 +716,7 @@ n_children_are() {
 	persistent a 'workers { min = 1 }' pause | write_config
 	start_daemon
 	kill -s 40 "$(programs_of a)"
-	wait_for 5 "its line" log_has 'event=worker_exit '
+	wait_for 20 "its line" log_has 'event=worker_exit '
 	log_lacks 'null'
 	log_has 'event=worker_exit .*reason="?SIG[^ ]*(40|6)'
 	stop_daemon
@@ -717,7 +729,7 @@ n_children_are() {
 		builtin_echo e ''
 	} | write_config
 	start_daemon
-	wait_for 5 "it" log_has mark=closed
+	wait_for 20 "it" log_has mark=closed
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
 	echo hello >&9
 	answers "$(port_of e)"
@@ -727,10 +739,10 @@ n_children_are() {
 		builtin_echo e ''
 	} | write_config
 	reload_daemon
-	read -rt 10 line <&9
+	read -rt 30 line <&9
 	[[ $line =~ ^[0-9]+\ 2\ hello$ ]]
 	release
-	wait_for 5 "the end of the old one" process_gone "$pid"
+	wait_for 20 "the end of the old one" process_gone "$pid"
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
@@ -738,7 +750,7 @@ n_children_are() {
 @test "a program that shuts the listening socket down: the next one serves" {
 	persistent a 'workers { min = 1 }' shutdown mark=shut pause | write_config
 	start_daemon
-	wait_for 5 "it" log_has mark=shut
+	wait_for 20 "it" log_has mark=shut
 	persistent a 'workers { min = 1 }' serve | write_config
 	reload_daemon
 	is_told "$(port_of a)" '[0-9]+ 2 hello'
@@ -767,14 +779,14 @@ ticks_of() {
 		ON='type = dgram address = "127.0.0.1" port = 0' persistent d 'workers { min = 2 }' nonblock mark=nonblock packets
 	} | write_config
 	start_daemon
-	wait_for 5 "all" log_count_is 4 mark=nonblock
+	wait_for 20 "all" log_count_is 4 mark=nonblock
 	is_told "$(port_of a)" '[0-9]+ 1 hello'
 	{
 		builtin_echo a 'workers { min = 3 }'
 		ON='type = dgram address = "127.0.0.1" port = 0' builtin_echo d 'workers { min = 3 }'
 	} | write_config
 	reload_daemon
-	wait_for 5 "6 workers" n_workers_is 6
+	wait_for 20 "6 workers" n_workers_is 6
 	for _ in 1 2 3 4 5; do
 		answers "$(port_of a)"
 		[ "$(perl "$CLIENT" datagram "$(port_of d)" hello)" = hello ]
@@ -782,7 +794,7 @@ ticks_of() {
 	switches=$(($(switches_of a) + $(switches_of d)))
 	ticks=$(($(ticks_of a) + $(ticks_of d)))
 	touch "$BATS_TEST_TMPDIR/since"
-	wait_for 5 "a time" file_is_older_than 1000 "$BATS_TEST_TMPDIR/since"
+	wait_for 20 "a time" file_is_older_than 1000 "$BATS_TEST_TMPDIR/since"
 	[ $(($(switches_of a) + $(switches_of d) - switches)) -le 10 ]
 	[ $(($(ticks_of a) + $(ticks_of d) - ticks)) -le 5 ]
 	hold "$(port_of a)"
@@ -813,8 +825,8 @@ ticks_of() {
 	[[ $(perl "$CLIENT" datagram "$(port_of udp)" hello) =~ ^[0-9]+\ 1\ hello$ ]]
 	[[ $(perl "$CLIENT" datagram "$SOCK" hello) =~ ^[0-9]+\ 1\ hello$ ]]
 	reload_daemon
-	wait_for 5 "the new ones alone" n_programs_is 2 udp
-	wait_for 5 "the new ones alone" n_programs_is 1 path
+	wait_for 20 "the new ones alone" n_programs_is 2 udp
+	wait_for 20 "the new ones alone" n_programs_is 1 path
 	[[ $(perl "$CLIENT" datagram "$(port_of udp)" hello) =~ ^[0-9]+\ 2\ hello$ ]]
 	[[ $(perl "$CLIENT" datagram "$SOCK" hello) =~ ^[0-9]+\ 2\ hello$ ]]
 	stop_daemon
@@ -836,13 +848,13 @@ ticks_of() {
 		ON="family = unix type = seqpacket path = \"$SOCK.seq\"" persistent seq 'workers { min = 2 }' serve
 	} | write_config
 	start_daemon
-	[[ $(socat -t 5 - "UNIX-CONNECT:$SOCK" <<<hello) =~ ^[0-9]+\ 1\ hello$ ]]
-	[[ $(socat -t 5 - "UNIX-CONNECT:$SOCK.seq,type=5" <<<hello) =~ ^[0-9]+\ 1\ hello$ ]]
+	[[ $(socat -t 30 - "UNIX-CONNECT:$SOCK" <<<hello) =~ ^[0-9]+\ 1\ hello$ ]]
+	[[ $(socat -t 30 - "UNIX-CONNECT:$SOCK.seq,type=5" <<<hello) =~ ^[0-9]+\ 1\ hello$ ]]
 	reload_daemon
-	wait_for 5 "the new ones alone" n_programs_is 2 stream
-	wait_for 5 "the new ones alone" n_programs_is 2 seq
-	[[ $(socat -t 5 - "UNIX-CONNECT:$SOCK" <<<hello) =~ ^[0-9]+\ 2\ hello$ ]]
-	[[ $(socat -t 5 - "UNIX-CONNECT:$SOCK.seq,type=5" <<<hello) =~ ^[0-9]+\ 2\ hello$ ]]
+	wait_for 20 "the new ones alone" n_programs_is 2 stream
+	wait_for 20 "the new ones alone" n_programs_is 2 seq
+	[[ $(socat -t 30 - "UNIX-CONNECT:$SOCK" <<<hello) =~ ^[0-9]+\ 2\ hello$ ]]
+	[[ $(socat -t 30 - "UNIX-CONNECT:$SOCK.seq,type=5" <<<hello) =~ ^[0-9]+\ 2\ hello$ ]]
 	stop_daemon
 	[ ! -e "$SOCK" ]
 	[ ! -e "$SOCK.seq" ]
@@ -863,7 +875,7 @@ strays_of() {
 	local old strays pid
 	persistent a 'workers { min = 1 }' leave=3 mark=left serve | write_config
 	start_daemon
-	wait_for 5 "it" log_has mark=left
+	wait_for 20 "it" log_has mark=left
 	old=$(programs_of a)
 	strays=$(strays_of a)
 	[ "$(wc -w <<<"$strays")" -eq 3 ]
@@ -871,11 +883,11 @@ strays_of() {
 	[ "$(strays_of a)" = "$strays" ]
 	kill -KILL "$old"
 	no_process_left "$strays"
-	wait_for 5 "3 lines" log_count_is 3 'level=notice .*event=orphan_killed orphan_pid='
+	wait_for 20 "3 lines" log_count_is 3 'level=notice .*event=orphan_killed orphan_pid='
 	for pid in $strays; do
 		log_has "event=orphan_killed orphan_pid=$pid"
 	done
-	wait_for 5 "the next one" log_count_is 2 mark=left
+	wait_for 20 "the next one" log_count_is 2 mark=left
 	is_told "$(port_of a)" '[0-9]+ 1 hello'
 	strays=$(strays_of a)
 	[ "$(wc -w <<<"$strays")" -eq 3 ]
@@ -894,13 +906,13 @@ strays_of() {
 		persistent b 'workers { min = 1 }' leave=1 mark=left serve
 	} | write_config
 	start_daemon
-	wait_for 5 "both" log_count_is 2 mark=left
+	wait_for 20 "both" log_count_is 2 mark=left
 	before=$(strays_of a)
 	[ "$(wc -w <<<"$before")" -eq 2 ]
 	kill -KILL "$(programs_of b)"
-	wait_for 5 "its line" log_has 'event=worker_exit service=b '
-	wait_for 5 "what it left" log_has event=orphan_killed
-	wait_for 10 "another one" n_programs_is 1 b
+	wait_for 20 "its line" log_has 'event=worker_exit service=b '
+	wait_for 20 "what it left" log_has event=orphan_killed
+	wait_for 20 "another one" n_programs_is 1 b
 	is_told "$(port_of b)" '[0-9]+ 1 hello'
 	[ "$(strays_of a)" = "$before" ]
 	[ "$(log_count event=orphan_killed)" -eq 1 ]
@@ -918,8 +930,8 @@ n_zombies_are() {
 @test "children of a living program that end without a parent are no zombies of the master" {
 	persistent a 'workers { min = 1 }' dust=20 mark=dust pause | write_config
 	start_daemon
-	wait_for 5 "it" log_has mark=dust
-	wait_for 5 "no zombie" n_zombies_are 0
+	wait_for 20 "it" log_has mark=dust
+	wait_for 20 "no zombie" n_zombies_are 0
 	stop_daemon
 }
 
@@ -935,7 +947,7 @@ n_zombies_are() {
 	other=$(programs_of b)
 	hold "$(port_of e)"
 	touch "$GATE"
-	wait_for 5 "it" log_has mark=sent
+	wait_for 20 "it" log_has mark=sent
 	serve_on 9
 	answers "$(port_of e)"
 	is_told "$(port_of b)" '[0-9]+ 1 hello'
@@ -950,7 +962,8 @@ n_zombies_are() {
 	local programs pid
 	persistent a 'workers { min = 3 }' mark=here serve | write_config
 	start_daemon
-	wait_for 5 "all" log_count_is 3 mark=here
+	wait_for 20 "all" log_count_is 3 mark=here
+	wait_for 20 "three that serve" n_sleep_is 3 a
 	programs=$(programs_of a)
 	kill -KILL "$MASTER"
 	wait "$MASTER" || :
