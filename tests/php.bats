@@ -37,7 +37,7 @@ service() {
 
 # ask [SERVICE]: standard input, and its end, go to the TCP service; its answer to standard output
 ask() {
-	timeout 20 socat -t 30 - "TCP:$(address_of "${1:-a}")" 2>>"$DIR/socat" || echo "socat: status $?"
+	timeout 60 socat -t 60 - "TCP:$(address_of "${1:-a}")" 2>>"$DIR/socat" || echo "socat: status $?"
 }
 
 # refused TEXT: preforkd -t ends so and says this, in one line
@@ -54,10 +54,11 @@ worker() {
 	workers_of "$MASTER" "${1:-a}"
 }
 
+# replaced PID: it is gone, and there is another worker of service a
 replaced() {
 	local now
 	now=$(worker a)
-	[ -n "$now" ] && [ "$now" != "$1" ]
+	[ -n "$now" ] && ! grep -qx "$1" <<<"$now"
 }
 
 # message LEVEL REGEX: there is one line of it in the log
@@ -91,11 +92,10 @@ ends_worker() {
 	lines=$(log_count event=handler_message)
 	ends "$1"
 	wait_for 20 "a new worker" replaced "$old"
-	log_has "level=warning .*event=worker_exit service=a .*worker_pid=$old .*reason=left .* failed=1 refused=0 lost=0"
+	wait_for 20 "its line" log_has "level=warning .*event=worker_exit service=a .*worker_pid=$old .*reason=left .* failed=1 refused=0 lost=0"
 	message error "$2"
 	[ "$(log_count event=handler_message)" -eq $((lines + 1)) ]
 	[ "$(ask <<<"who")" = "$(worker)" ]
-	[ "$(worker)" != "$old" ]
 }
 
 # errors: a script that does by each word something wrong, in a line of its own
@@ -146,7 +146,7 @@ errors() {
 		stream) address=UNIX-CONNECT:$address,bind=$DIR/c1 ;;
 		packet) address=UNIX-CONNECT:$address,socktype=5,bind=$DIR/c2 ;;
 		esac
-		got=$(printf abcdef | timeout 20 socat -t 30 - "$address")
+		got=$(printf abcdef | timeout 60 socat -t 60 - "$address")
 		echo "$name: $got"
 		start='["Socket","abc","def",3,1'
 		case $name in
@@ -170,8 +170,8 @@ errors() {
 		"$(service udp a '' 'type = dgram')" "$(service dgram a '' "family = unix type = dgram path = \"$DIR/dgram\"")"
 	big=$(printf '%0300000d' 7)
 	[ "$(printf %s "$big" | ask tcp)" = "$big" ]
-	[ "$(printf %s "$big" | timeout 20 socat -t 30 - "UNIX-CONNECT:$DIR/stream")" = "$big" ]
-	[ "$(echo hello | timeout 20 socat -t 30 - "UNIX-CONNECT:$DIR/packet,socktype=5")" = hello ]
+	[ "$(printf %s "$big" | timeout 60 socat -t 60 - "UNIX-CONNECT:$DIR/stream")" = "$big" ]
+	[ "$(echo hello | timeout 60 socat -t 60 - "UNIX-CONNECT:$DIR/packet,socktype=5")" = hello ]
 	for name in udp dgram; do
 		to=$(address_of "$name")
 		for text in hello "$(printf '%05000d' 1)"; do
@@ -190,7 +190,7 @@ errors() {
 	# the end of this comes by quit, not by the client
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
 	printf 'add 2\nadd -5\nadd x\n\nwhat\nquit\n' >&9
-	got=$(timeout 20 cat <&9 | tail -n +2)
+	got=$(timeout 30 cat <&9 | tail -n +2)
 	[ "$got" = $'sum 2\nsum -3\nerror: add takes a number\nerror: there is add, total and quit\nbye' ]
 	got=$(printf 'add 1\r\ntotal\n' | ask)
 	[[ ${got%%$'\n'*} =~ ^hello\ 127\.0\.0\.1:[0-9]+$ ]]
@@ -210,6 +210,7 @@ errors() {
 	errors
 	start_with "$(service a a '' "family = unix type = dgram path = \"$DIR/s\"")"
 	run -1 "$TEST_BIN/dgram" -f "$ABSTRACT" -w 200 "$DIR/s" throw
+	wait_for 20 "its line" log_has event=handler_message
 	message warning '"PHP Warning:  Uncaught Exception: thrown in .*'
 	# what is no string neither
 	run -1 "$TEST_BIN/dgram" -f "$ABSTRACT" -w 200 "$DIR/s" nothing
@@ -313,10 +314,10 @@ errors() {
 	start_with "$(service a a '' 'timeouts { idle = 300ms }')"
 	began=$(now_ms)
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
-	[ "$(timeout 20 cat <&9)" = 'Resource temporarily unavailable' ]
+	[ "$(timeout 30 cat <&9)" = 'Resource temporarily unavailable' ]
 	began=$(($(now_ms) - began))
 	echo "$began ms"
-	((began >= 290 && began <= 3000))
+	((began >= 290 && began <= 20000))
 	message info 'bool\(false\)$'
 }
 
@@ -372,7 +373,7 @@ version_is() {
 	reload_daemon
 	log_has 'event=reload_done'
 	[ "$(echo again | ask)" = again ]
-	replaced "$old"
+	wait_for 20 "a new worker" replaced "$old"
 }
 
 @test "options that are wrong are errors of the config" {
@@ -432,9 +433,9 @@ memory() {
 		if (random_int(0, 3) == 0) throw new Exception($all);
 	END
 	start_with "$(service a a)"
-	timeout 60 "$TEST_BIN/load" -p "$(port_of a)" -n 200 -c 2
+	timeout 120 "$TEST_BIN/load" -p "$(port_of a)" -n 200 -c 2
 	before=$(memory)
-	timeout 60 "$TEST_BIN/load" -p "$(port_of a)" -n 2000 -c 2
+	timeout 120 "$TEST_BIN/load" -p "$(port_of a)" -n 2000 -c 2
 	after=$(memory)
 	echo "$before KiB, then $after KiB"
 	((after - before < 256))
