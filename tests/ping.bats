@@ -43,7 +43,7 @@ start_both() {
 
 # ping_once OPTION... ADDRESS: one ping, which is answered, once as far as one can see, with the same data
 ping_once() {
-	net ping -n -q -c 1 -W 5 "$@" >"$ANSWER" 2>&1 || { cat "$ANSWER"; return 1; }
+	net ping -n -q -c 1 -W 20 "$@" >"$ANSWER" 2>&1 || { cat "$ANSWER"; return 1; }
 	grep -q '^1 packets transmitted, 1 received, 0% packet loss' "$ANSWER" || { cat "$ANSWER"; return 1; }
 }
 
@@ -83,7 +83,7 @@ still_good() {
 	for size in 0 1 7 15 16 56 1400 1472 1473 65000 65507; do
 		for address in 127.0.0.1 '-6 ::1'; do
 			# shellcheck disable=SC2086  # an option and an address
-			net ping -n -c 3 -i 0.01 -W 5 -s "$size" -p 5aa5c33c0f $address >"$ANSWER"
+			net ping -n -c 3 -i 0.01 -W 20 -s "$size" -p 5aa5c33c0f $address >"$ANSWER"
 			grep -q '^3 packets transmitted, 3 received, 0% packet loss' "$ANSWER"
 			if grep -E 'DUP!|wrong data|corrupted|truncated|BAD' "$ANSWER"; then
 				return 1
@@ -109,7 +109,7 @@ still_good() {
 	start_both ping
 	for address in 127.0.0.1 '-6 ::1'; do
 		# shellcheck disable=SC2086
-		run -0 net ping -n -q -f -c 1000 -W 5 $address
+		run -0 net ping -n -q -f -c 1000 -W 20 $address
 		[[ $output == *"1000 packets transmitted, 1000 received, 0% packet loss"* ]]
 		[[ $output != *duplicates* ]]
 	done
@@ -124,7 +124,7 @@ still_good() {
 	other_host
 	for address in 10.98.0.1 10.98.0.3 127.0.0.77 fd98::1 fd98::3; do
 		[[ $address == 127.* ]] || NET=("${FAR[@]}")
-		net ping -n -c 2 -i 0.05 -W 5 $address >"$ANSWER"
+		net ping -n -c 2 -i 0.05 -W 20 $address >"$ANSWER"
 		NET=("${NEAR[@]}")
 		cat "$ANSWER"
 		[ "$(grep -c " bytes from $address: icmp_seq=[12] ttl=200" "$ANSWER")" -eq 2 ]
@@ -162,6 +162,12 @@ other_host() {
 	"${FAR[@]}" ip addr add fd98::2/64 dev far nodad
 	"${FAR[@]}" ip link set far up
 	"${FAR[@]}" ip route add 255.255.255.255 dev far
+	wait_for 20 "the cable" cable_is_up
+}
+
+# both ends have a link-local address, which they get when they can send
+cable_is_up() {
+	[[ $(net ip -6 addr show dev near scope link) == *fe80* && $("${FAR[@]}" ip -6 addr show dev far scope link) == *fe80* ]]
 }
 
 # ---- the kernel's own answer ----
@@ -176,7 +182,7 @@ other_host() {
 	log_has "event=config_warning text=.*service ..?six..?: handler: ping: .*net.ipv6.icmp.echo_ignore_all=1"
 	for address in 127.0.0.1 '-6 ::1'; do
 		# shellcheck disable=SC2086
-		run -0 net ping -n -c 3 -i 0.1 -W 5 $address
+		run -0 net ping -n -c 3 -i 0.1 -W 20 $address
 		[[ $output == *"DUP!"*" 0% packet loss"* ]]
 	done
 	reload_daemon
@@ -343,9 +349,11 @@ warns() {
 
 # ---- other handlers ----
 
-# all_read: no raw socket has a packet that waits for a worker; what he has taken he finishes before he stops
+# all_read: no raw socket has a packet that waits for a worker, nor has a ping socket, which ss does not know; what he has
+# taken he finishes before he stops
 all_read() {
-	net ss -Hwan | awk '$2 > 0 { waiting = 1 } END { exit waiting }'
+	net ss -Hwan | awk '$2 > 0 { waiting = 1 } END { exit waiting }' &&
+		net cat /proc/net/icmp /proc/net/icmp6 | awk '$5 ~ /:/ && $5 !~ /:0+$/ { waiting = 1 } END { exit waiting }'
 }
 
 @test "echo on raw ICMP sends anything back once, but errors never" {
@@ -367,7 +375,7 @@ all_read() {
 	for type in 128 129 160 200; do
 		forge -t $type ::1
 	done
-	wait_for 5 "all packets to be read" all_read
+	wait_for 20 "all packets to be read" all_read
 	[ "$(workers_of "$MASTER")" = "$WORKERS" ]
 	stop_daemon
 	account_is four accepted=25 served=25 failed=0 bytes_out=$((5 * 13))
@@ -398,14 +406,14 @@ all_read() {
 	ignore_pings
 	beside "$far_log" "${FAR[@]}" "$PROGRAM" -c "$BATS_TEST_TMPDIR/far.conf"
 	far=$BESIDE
-	wait_for 10 "the other preforkd" grep -q event=ready "$far_log"
+	wait_for 20 "the other preforkd" grep -q event=ready "$far_log"
 	NET=("${NEAR[@]}")
 	forge -s 10.98.0.1 -r 3 10.98.0.2
 	forge -s fd98::1 -r 3 fd98::2
 	NET=("${FAR[@]}")
-	wait_for 5 "three echoes each" far_has_echoed
+	wait_for 20 "three echoes each" far_has_echoed
 	kill -TERM "$far"
-	wait_for 10 "the end of the other preforkd" process_gone "$far"
+	wait_for 20 "the end of the other preforkd" process_gone "$far"
 	cat "$far_log"
 	stop_daemon
 	LOG=$far_log account_is four accepted=3 served=3
@@ -436,7 +444,7 @@ far_has_echoed() {
 		forge -s 127.0.0.1 -t 3 -l 36 127.0.0.1"$n"
 		forge -s ::1 -t 1 -l 48 fd00::1"$n"
 	done
-	wait_for 5 "all packets to be read" all_read
+	wait_for 20 "all packets to be read" all_read
 	stop_daemon
 	for name in four six; do
 		for handler in discard chargen daytime time qotd; do
@@ -503,7 +511,7 @@ far_has_echoed() {
 		forge -t "$2" -i "$id" "$3"
 		forge -b -t "$1" -i "$id" "$3"
 	done
-	wait_for 5 "all packets to be read" all_read
+	wait_for 20 "all packets to be read" all_read
 	stop_daemon
 	account_is ping4 accepted=2 served=2 bytes_out=0
 	account_is ping6 accepted=2 served=2 bytes_out=0
@@ -553,7 +561,7 @@ forged_replies() {
 	for name in four six; do
 		for n in {0..8}; do
 			# who gets the right one does not have to wait
-			wait=$((n == 0 ? 20 : 1))
+			wait=$((n == 0 ? 60 : 1))
 			beside "$ANSWER.$name.$n" "${NET[@]}" "$PREFORKCTL" -c "$CONF" -w $wait probe $name text
 			case $name in
 			four) four+=("$BESIDE") ;;
@@ -561,7 +569,7 @@ forged_replies() {
 			esac
 		done
 	done
-	wait_for 5 "eighteen requests" requests_are 9 9
+	wait_for 20 "eighteen requests" requests_are 9 9
 	forged_replies four 0 127.0.0.1 127.0.0.9 "${four[@]}"
 	forged_replies six 129 ::1 fd00::2 "${six[@]}"
 	n=0
