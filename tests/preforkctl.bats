@@ -22,7 +22,7 @@ teardown() {
 }
 
 start() {
-	start_with 'service a { handler = echo  port = 0  workers { max = 2 } timeouts { drain = 5s } }' "$@"
+	start_with 'service a { handler = echo  port = 0  workers { max = 2 } timeouts { drain = 1m } }' "$@"
 	PORT=$(port_of a)
 }
 
@@ -77,7 +77,7 @@ json() {
 		connect($s, pack_sockaddr_un($ARGV[1])) or die; syswrite($s, "x\n"); sysread($s, my $b, 10); print "there\n"; sleep 60' \
 		"$name" "$BATS_TEST_TMPDIR/s" >there 3>&- &
 	BESIDES+="$! "
-	wait_for 5 "the peer" grep -q there there
+	wait_for 20 "the peer" grep -q there there
 	ctl workers b >table
 	[ "$(grep -c '[^[:print:]]' table)" -eq 0 ]
 	grep -Fq "/s\\x1b[31m\\x01\"\\\\xc3\\xb6" table
@@ -87,7 +87,7 @@ json() {
 @test "who plays the master does not reach the terminal either" {
 	beside fake perl "$BATS_TEST_DIRNAME/lib/control.pl" fake "$BATS_TEST_TMPDIR/f" \
 		'ok\nline text="\x1b]0;gotcha\x07 \x9b2J"\nmaster \x1b[2J\nservice name="\x1b[2J\nworker peer="\x1b[H"\nend\n'
-	wait_for 5 "the fake" grep -q listens fake
+	wait_for 20 "the fake" grep -q listens fake
 	local command
 	for command in status workers config version; do
 		"$PREFORKCTL" -s "$BATS_TEST_TMPDIR/f" "$command" >out 2>&1
@@ -101,7 +101,7 @@ json() {
 	for text in 'ok\n' '' 'bla\nend\n' 'error\nend\n' 'error x y\nend\n' 'error 0 y\nend\n' 'error 200 y\nend\n' 'ok\nend'; do
 		rm -f f fake
 		beside fake perl "$BATS_TEST_DIRNAME/lib/control.pl" fake "$BATS_TEST_TMPDIR/f" "$text"
-		wait_for 5 "the fake" grep -qs listens fake
+		wait_for 20 "the fake" grep -qs listens fake
 		run -76 "$PREFORKCTL" -s "$BATS_TEST_TMPDIR/f" status
 		[[ $output == "preforkctl: the answer of $BATS_TEST_TMPDIR/f is not whole"* ]]
 		end_beside "$BESIDE"
@@ -129,6 +129,7 @@ json() {
 	run -69 ctl health --live
 	run -66 "$PREFORKCTL" -c /no/such/config status
 	[[ $output == *'/no/such/config: No such file'*'-c names another'* ]]
+	: >"$LOG"
 	start 'control { path = "" }'
 	run -69 ctl status
 	[[ $output == *"the preforkd of $CONF has no control socket (control.path)" ]]
@@ -143,22 +144,22 @@ json() {
 	sed 's/service a/service two/' "$CONF" >two/preforkd.conf
 	beside two.log "$PREFORKD" -c two/preforkd.conf
 	two=$BESIDE
-	wait_for 10 "the second" grep -q event=ready two.log
+	wait_for 20 "the second" grep -q event=ready two.log
 	ctl status | grep -q "pid $one,"
 	"$PREFORKCTL" -c two/preforkd.conf status | grep -q "pid $two,"
 	echo 'wrong' >>"$CONF"
 	ctl status | grep -q "pid $one,"
 	# a socket of its own is found as well, and named by hand
 	"$PREFORKCTL" -c two/preforkd.conf stop
-	wait_for 10 "its end" process_gone "$two"
+	wait_for 20 "its end" process_gone "$two"
 	echo "control { path = \"$BATS_TEST_TMPDIR/own\" }" >>two/preforkd.conf
 	beside own.log "$PREFORKD" -c two/preforkd.conf
-	wait_for 10 "the second" grep -q event=ready own.log
+	wait_for 20 "the second" grep -q event=ready own.log
 	"$PREFORKCTL" -c two/preforkd.conf status | grep -q "pid $BESIDE,"
 	"$PREFORKCTL" -s own status | grep -q "pid $BESIDE,"
 	PREFORKD_CONTROL=own "$PREFORKCTL" status | grep -q "pid $BESIDE,"
 	"$PREFORKCTL" -s own stop --now
-	wait_for 10 "its end" process_gone "$BESIDE"
+	wait_for 20 "its end" process_gone "$BESIDE"
 }
 
 @test "a master without rights is found by its user, and by root with -s" {
@@ -171,11 +172,11 @@ json() {
 	chown -R nobody "$dir"
 	as_nobody() { setpriv --reuid nobody --regid nogroup --clear-groups env RUNTIME_DIRECTORY="$dir" "$@"; }
 	beside log.nobody as_nobody "$daemon" -c "$dir/x.conf"
-	wait_for 10 "the master" grep -q event=ready log.nobody
+	wait_for 20 "the master" grep -q event=ready log.nobody
 	as_nobody "$asks" -c "$dir/x.conf" status | grep -q ' serving, '
 	as_nobody "$asks" -c "$dir/x.conf" reload --wait | grep -qx 'reload done generation=2'
 	"$PREFORKCTL" -s "$(sed -n 's/.*event=control_listening path=//p' log.nobody)" stop --now
-	wait_for 10 "its end" grep -q event=stopped log.nobody
+	wait_for 20 "its end" grep -q event=stopped log.nobody
 	# and who may not is told so
 	start
 	run -77 as_nobody "$asks" -c "$CONF" status
@@ -330,11 +331,11 @@ $CONF:3: warning: control.mode: a reload does not change it, a restart does" ]
 	script -qec "stty rows 20 cols 100; $PREFORKCTL -c $CONF top; echo status=\$?; stty -a" out <keys >/dev/null 2>&1 3>&- &
 	BESIDES+="$! "
 	exec 8>keys
-	wait_for 10 "a picture" grep -aq 'SERVICE.*PEER' out
-	wait_for 10 "another one" seen_twice
+	wait_for 20 "a picture" grep -aq 'SERVICE.*PEER' out
+	wait_for 20 "another one" seen_twice
 	printf q >&8
-	wait_for 10 "its end" grep -aq 'status=0' out
-	grep -aq '[^-]icanon' out
+	wait_for 20 "its end" grep -aq 'status=0' out
+	wait_for 20 "the terminal" grep -aq '[^-]icanon' out
 	grep -aq '127.0.0.1:' out
 	exec 8>&-
 }
