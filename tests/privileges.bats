@@ -68,7 +68,9 @@ refused_with() {
 	# the master stays what it is, and workers that follow are no more
 	[ "$(awk '/^Uid/ { print $2 }' "/proc/$MASTER/status")" -eq 0 ]
 	kill -KILL "$WORKER"
-	wait_for 5 "another worker" is_replaced
+	wait_for 20 "another worker" is_replaced
+	# who serves has become what it is
+	answers "$(port_of hello)"
 	WORKER=$(workers_of "$MASTER")
 	is "$(id -u nobody)" "$(id -g nobody)" "$(id -G nobody)"
 	has_no_rights
@@ -265,11 +267,11 @@ for_others() {
 	[ "$(status_of CapEff)" = 0000000000000000 ]
 	[ "$(status_of CapPrm)" = 0000000000000000 ]
 	[ "$(status_of NoNewPrivs)" = 1 ]
-	[ "$(echo hello | socat - "TCP:$(address_of hello)")" = hello ]
-	[ "$(echo hello | socat - "UNIX-CONNECT:$DIR/run/s")" = hello ]
+	[ "$(echo hello | socat -t 20 - "TCP:$(address_of hello)")" = hello ]
+	[ "$(echo hello | socat -t 20 - "UNIX-CONNECT:$DIR/run/s")" = hello ]
 	kill -KILL "$WORKER"
-	wait_for 5 "another worker" is_replaced
-	[ "$(echo hello | socat - "TCP:$(address_of hello)")" = hello ]
+	wait_for 20 "another worker" is_replaced
+	[ "$(echo hello | socat -t 20 - "TCP:$(address_of hello)")" = hello ]
 }
 
 @test "a master without root refuses what it could not do: another user or group for its workers" {
