@@ -153,8 +153,8 @@ ssh() {
 	# the session is over when its shell is, and takes along what it left
 	pid=$(ssh 'nohup setsid sleep 300 >/dev/null 2>&1 </dev/null & echo $!')
 	[ -n "$pid" ]
-	wait_for 20 "the end of the fourth connection" exits_are ssh 4
-	process_gone "$pid"
+	wait_for 60 "the end of the fourth connection" exits_are ssh 4
+	wait_for 20 "the end of what it left" process_gone "$pid"
 	# another key opens nothing
 	dropbearkey -t ed25519 -f "$DIR/other" >"$DIR/keygen" 2>&1
 	mv "$DIR/other" "$DIR/key"
@@ -231,11 +231,11 @@ is_copied() {
 	start_debug 'service a { handler = exec workers { min = 1 }
 		command = {"/usr/bin/recordio", "/bin/sed", "-u", "s/.*/\\U&/"} }'
 	# its child, which copies, ends after the program
-	got=$(printf '%s\n' hello you | socat -t 20 - "TCP:127.0.0.1:$(port_of a)")
+	got=$(printf '%s\n' hello you | socat -t 60 - "TCP:127.0.0.1:$(port_of a)")
 	[ "$got" = $'HELLO\nYOU' ]
 	wait_for 20 "the end of the program" exits_are a 1
 	for line in '[0-9]* < hello ' '[0-9]* < you ' '[0-9]* > HELLO ' '[0-9]* > YOU '; do
-		log_has "event=program_output service=a worker=1 connection=1 line=\"$line\""
+		wait_for 20 "a line of it" log_has "event=program_output service=a worker=1 connection=1 line=\"$line\""
 	done
 	stop_daemon
 	account_is a served=1 bytes_out=10
@@ -269,7 +269,7 @@ name_server() {
 			run { environment = {"DNSCACHEIP=127.0.0.1"} } }'
 	net timeout 60 socat -t 30 - "TCP:127.9.8.7:$(port_of smtp),bind=127.6.5.4" >"$DIR/got" </dev/null
 	[ "$(cat "$DIR/got")" = "220 TCP 127.9.8.7 127.6.5.4" ]
-	log_has 'event=program_output service=dns .* line="asked for \.4\.5\.6\.127\.rbl\.example"'
+	wait_for 20 "its line" log_has 'event=program_output service=dns .* line="asked for \.4\.5\.6\.127\.rbl\.example"'
 	stop_daemon
 	account_is smtp accepted=1 served=1
 }
@@ -282,7 +282,7 @@ name_server() {
 	chmod 755 "$DIR/script"
 	start_debug "service a { address = \"*\" handler = exec command = {\"$DIR/script\"} workers { min = 1 } }"
 	# the number of the client's port is its own word
-	timeout 30 socat -d -d -t 30 - "TCP:127.9.8.7:$(port_of a),bind=127.6.5.4" >"$DIR/got" 2>"$DIR/client" </dev/null
+	timeout 60 socat -d -d -t 60 - "TCP:127.9.8.7:$(port_of a),bind=127.6.5.4" >"$DIR/got" 2>"$DIR/client" </dev/null
 	port=$(sed -n 's/.* local address AF=.*:\([0-9]*\)$/\1/p' "$DIR/client")
 	[ "$(cat "$DIR/got")" = "TCP from 127.6.5.4:$port to 127.9.8.7:$(port_of a), 127.6.5.4" ]
 }
@@ -291,13 +291,13 @@ name_server() {
 
 @test "a shell, an awk, a tr and a cat: the services of the example script" {
 	start_debug "$(example script)"
-	[[ $(timeout 30 socat -t 30 - "TCP:$(address_of whoami)" </dev/null) =~ ^'You are 127.0.0.1, port '[0-9]+\.$'\n'.+ ]]
-	echo 'good day' | timeout 30 socat -t 30 - "TCP:$(address_of greeting)" >"$DIR/got"
+	[[ $(timeout 60 socat -t 60 - "TCP:$(address_of whoami)" </dev/null) =~ ^'You are 127.0.0.1, port '[0-9]+\.$'\n'.+ ]]
+	echo 'good day' | timeout 60 socat -t 60 - "TCP:$(address_of greeting)" >"$DIR/got"
 	[ "$(cat "$DIR/got")" = "Hello 127.0.0.1, you said: good day" ]
-	log_has 'event=program_output service=greeting .* line="from 127.0.0.1"'
-	"$TEST_BIN/dgram" -w 20000 -o "$DIR/answer" "$(address_of upper)" 'hello, world' >"$DIR/answers"
+	wait_for 20 "its line" log_has 'event=program_output service=greeting .* line="from 127.0.0.1"'
+	"$TEST_BIN/dgram" -w 60000 -o "$DIR/answer" "$(address_of upper)" 'hello, world' >"$DIR/answers"
 	[ "$(cat "$DIR/answer")" = 'HELLO, WORLD' ]
-	[ "$(echo 'good day' | timeout 30 socat -t 30 - "TCP:$(address_of cat)")" = 'good day' ]
+	[ "$(echo 'good day' | timeout 60 socat -t 60 - "TCP:$(address_of cat)")" = 'good day' ]
 	stop_daemon
 	for name in whoami greeting upper cat; do
 		account_is "$name" accepted=1 served=1
@@ -307,6 +307,6 @@ name_server() {
 @test "cat and sort, which do not know of any network" {
 	start_debug 'service cat { handler = exec command = {"/bin/cat", "-n"} }' \
 		"service sort { family = unix path = \"$BATS_TEST_TMPDIR/s\" handler = exec command = {\"/usr/bin/sort\", \"-u\"} }"
-	[ "$(printf 'a\nb\n' | timeout 30 socat -t 30 - "TCP:$(address_of cat)")" = $'     1\ta\n     2\tb' ]
-	[ "$(printf 'b\na\nb\n' | timeout 30 socat -t 30 - "UNIX-CONNECT:$BATS_TEST_TMPDIR/s")" = $'a\nb' ]
+	[ "$(printf 'a\nb\n' | timeout 60 socat -t 60 - "TCP:$(address_of cat)")" = $'     1\ta\n     2\tb' ]
+	[ "$(printf 'b\na\nb\n' | timeout 60 socat -t 60 - "UNIX-CONNECT:$BATS_TEST_TMPDIR/s")" = $'a\nb' ]
 }

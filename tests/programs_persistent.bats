@@ -27,7 +27,7 @@ needs() {
 
 # get SERVICE PATH
 get() {
-	curl -sS -m 20 "http://127.0.0.1:$(port_of "$1")/$2"
+	curl -sS -m 60 "http://127.0.0.1:$(port_of "$1")/$2"
 }
 
 # answers_with SERVICE TEXT: its front page; "ready = now" may mean a moment to wait, but no client is refused
@@ -42,7 +42,7 @@ n_children_is() {
 # get_until URL FILE: a line for each answer until FILE is there
 get_until() {
 	until [ -e "$2" ]; do
-		curl -sS -m 20 -o /dev/null "$1" || return 1
+		curl -sS -m 60 -o /dev/null "$1" || return 1
 		echo
 	done
 }
@@ -60,14 +60,14 @@ client_served() {
 reload_under_load() {
 	local old n
 	gets_all "http://127.0.0.1:$(port_of "$1")/"
-	wait_for 20 "its first answers" client_served 3
+	wait_for 60 "its first answers" client_served 3
 	for _ in 1 2; do
 		old=$(workers_of "$MASTER")
 		reload_daemon
 		log_has 'event=reload_done'
 		no_process_left "$old"
 		n=$(wc -l <"$BATS_TEST_TMPDIR/client")
-		wait_for 20 "answers of the new ones" client_served $((n + 3))
+		wait_for 60 "answers of the new ones" client_served $((n + 3))
 	done
 	touch "$GATE"
 	wait "$BESIDE" || { cat "$BATS_TEST_TMPDIR/client"; false; }
@@ -81,10 +81,10 @@ reload_under_load() {
 	start_daemon
 	[ "$(get files page)" = "$(cat "$WWW/page")" ]
 	get files large | cmp - "$WWW/large"
-	[ "$(curl -s -m 20 -o /dev/null -w '%{http_code}' "http://127.0.0.1:$(port_of files)/nothing")" = 404 ]
+	[ "$(curl -s -m 60 -o /dev/null -w '%{http_code}' "http://127.0.0.1:$(port_of files)/nothing")" = 404 ]
 	reload_daemon
 	log_has 'event=reload_done'
-	wait_for 10 "the new ones alone" n_children_is 2
+	wait_for 20 "the new ones alone" n_children_is 2
 	[ "$(get files page)" = "$(cat "$WWW/page")" ]
 	log_lacks worker_killed
 	stop_daemon
@@ -102,7 +102,7 @@ reload_under_load() {
 	END
 	example gunicorn "s|/srv/app|$WWW|" | write_config
 	start_daemon
-	log_has 'event=program_status service=gunicorn worker=1 status="Gunicorn arbiter booted"'
+	wait_for 20 "its status" log_has 'event=program_status service=gunicorn worker=1 status="Gunicorn arbiter booted"'
 	answers_with gunicorn 'hello of wsgi'
 	reload_under_load gunicorn 'hello of wsgi'
 	stop_daemon
@@ -121,12 +121,12 @@ reload_under_load() {
 	done
 	reload_daemon
 	log_has 'event=reload_done'
-	wait_for 10 "the new ones alone" n_children_is 2
+	wait_for 20 "the new ones alone" n_children_is 2
 	answers_with node hello
 	# what node leaves of the socket is for others: libuv made it non-blocking
 	printf 'service node { address = "localhost" port = 0 handler = echo }' | write_config
 	reload_daemon
-	wait_for 10 "4 workers" n_workers_is 4 node
+	wait_for 20 "4 workers" n_workers_is 4 node
 	answers "$(port_of node)"
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
@@ -183,13 +183,13 @@ reload_under_load() {
 	example tftp "s|/srv/tftp|$WWW|" "s|/usr/sbin/in.tftpd|$BATS_TEST_TMPDIR/in.tftpd|" | write_config
 	start_daemon
 	for _ in 1 2 3; do
-		curl -sS -m 20 -o "$BATS_TEST_TMPDIR/got" "tftp://127.0.0.1:$(port_of tftp)/large"
+		curl -sS -m 60 -o "$BATS_TEST_TMPDIR/got" "tftp://127.0.0.1:$(port_of tftp)/large"
 		cmp "$BATS_TEST_TMPDIR/got" "$WWW/large"
 	done
-	[ "$(curl -sS -m 20 "tftp://127.0.0.1:$(port_of tftp)/page")" = "$(cat "$WWW/page")" ]
+	[ "$(curl -sS -m 60 "tftp://127.0.0.1:$(port_of tftp)/page")" = "$(cat "$WWW/page")" ]
 	reload_daemon
 	log_has 'event=reload_done'
-	curl -sS -m 20 -o "$BATS_TEST_TMPDIR/got" "tftp://127.0.0.1:$(port_of tftp)/large"
+	curl -sS -m 60 -o "$BATS_TEST_TMPDIR/got" "tftp://127.0.0.1:$(port_of tftp)/large"
 	cmp "$BATS_TEST_TMPDIR/got" "$WWW/large"
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
