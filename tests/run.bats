@@ -29,7 +29,7 @@ both() {
 
 # in_program COMMAND: what a shell prints that is started for a connection
 in_program() {
-	echo "$1" | timeout 20 socat -t 20 - "TCP:$(address_of prog)"
+	echo "$1" | timeout 60 socat -t 60 - "TCP:$(address_of prog)"
 }
 
 # are FILE SCRIPT EXPECTED: the awk script makes the same of /proc/PID/FILE of the worker and of a program
@@ -155,7 +155,8 @@ has_capability() {
 	grep -q "$(grep ^CapEff "/proc/$MASTER/status")" "/proc/$WORKER/status"
 	echo 'service a { handler = echo workers { min = 1 } run { user = root capabilities = {} } }' | write_config
 	reload_daemon
-	wait_for 10 "the end of the old worker" process_gone "$WORKER"
+	wait_for 20 "the end of the old worker" process_gone "$WORKER"
+	wait_for 20 "the new one alone" n_workers_is 1
 	grep -q $'^CapEff:\t0000000000000000$' "/proc/$(workers_of "$MASTER")/status"
 }
 
@@ -169,8 +170,8 @@ has_capability() {
 	program="handler = exec workers { min = 1 } command = {\"/bin/sh\", \"-c\", \"exec $DIR/cat /proc/self/status\"}"
 	start_with "service off { $program run { user = daemon no_new_privileges = false } }" \
 		"service on { $program run { user = bin } }"
-	timeout 20 socat -u "TCP:$(address_of off)" - >"$BATS_TEST_TMPDIR/off"
-	timeout 20 socat -u "TCP:$(address_of on)" - >"$BATS_TEST_TMPDIR/on"
+	timeout 60 socat -u "TCP:$(address_of off)" - >"$BATS_TEST_TMPDIR/off"
+	timeout 60 socat -u "TCP:$(address_of on)" - >"$BATS_TEST_TMPDIR/on"
 	grep -E '^(Uid|CapEff)' "$BATS_TEST_TMPDIR"/o*
 	grep -q $'^Uid:\t1\t0\t' "$BATS_TEST_TMPDIR/off"
 	[ "$(grep ^CapEff "$BATS_TEST_TMPDIR/off")" = "$(grep ^CapEff "/proc/$MASTER/status")" ]
@@ -242,7 +243,7 @@ new_root() {
 	[ "$(in_program file)" = 'from inside' ]
 	[ -z "$(in_program "$BATS_TEST_FILENAME")" ]
 	# the time zone is that of the machine
-	[[ $(timeout 20 socat -u "TCP:$(address_of built)" -) = *-"$(TZ=:/usr/share/zoneinfo/Asia/Tokyo date +%Z)"$'\r' ]]
+	[[ $(timeout 60 socat -u "TCP:$(address_of built)" -) = *-"$(TZ=:/usr/share/zoneinfo/Asia/Tokyo date +%Z)"$'\r' ]]
 	[ "$(readlink "/proc/$(workers_of "$MASTER" built)/root")" = "$DIR" ]
 	[ "$(readlink "/proc/$MASTER/root")" = / ]
 }
@@ -254,7 +255,7 @@ new_root() {
 			\"setsid sh -c 'echo up; exec sleep 1000' & read -r line; echo done\"} workers { min = 1 }
 			run { chroot = \"$DIR\" } }"
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of prog)"
-	read -rt 10 line <&9
+	read -rt 30 line <&9
 	[ "$line" = up ]
 	WORKER=$(workers_of "$MASTER" prog)
 	left=$(pgrep -P "$WORKER" -d ' ')
@@ -262,8 +263,8 @@ new_root() {
 	echo >&9
 	exec 9>&-
 	# shellcheck disable=SC2086  # pids are words
-	wait_for 10 "the end of $left" all_gone $left
-	wait_for 10 "the worker to be free again" has_no_connection
+	wait_for 20 "the end of $left" all_gone $left
+	wait_for 20 "the worker to be free again" has_no_connection
 }
 
 has_no_connection() {
