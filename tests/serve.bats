@@ -41,16 +41,16 @@ client() {
 		esac >"$file.lines" || return 1
 		cat "$file"
 		;;
-	inet*) socat -t 30 - "TCP:$address" ;;
-	*-stream) socat -t 30 - "UNIX-CONNECT:$address" ;;
-	*-seqpacket) socat -t 30 - "UNIX-CONNECT:$address,socktype=5" ;;
+	inet*) socat -t 120 - "TCP:$address" ;;
+	*-stream) socat -t 120 - "UNIX-CONNECT:$address" ;;
+	*-seqpacket) socat -t 120 - "UNIX-CONNECT:$address,socktype=5" ;;
 	esac
 }
 
-# The server's end has to come within 20 s; after -t socat would end by itself. It has a word of its own for abstract names.
+# The server's end has to come within 60 s; after -t socat would end by itself. It has a word of its own for abstract names.
 socat() {
 	local args=("${@/UNIX-CONNECT:@/ABSTRACT-CONNECT:}")
-	timeout 20 socat "${args[@]}" || echo "socat: status $?"
+	timeout 60 socat "${args[@]}" || echo "socat: status $?"
 }
 
 # So many bytes.
@@ -146,7 +146,7 @@ every_account() {
 		# in the machine's zone, as the workers have no TZ
 		then=$(env -u TZ date -d "${BASH_REMATCH[1]}" +%s)
 		now=$(date +%s)
-		((then <= now && then >= now - 10))
+		((then <= now && then >= now - 60))
 	done
 	every_account accepted=1 served=1 failed=0
 }
@@ -160,7 +160,7 @@ every_account() {
 		[ "$(wc -c <"$BATS_TEST_TMPDIR/got")" -eq 4 ]
 		then=$(($(od -An -tu4 --endian=big "$BATS_TEST_TMPDIR/got") - 2208988800))
 		now=$(date +%s)
-		((then <= now && then >= now - 10))
+		((then <= now && then >= now - 60))
 	done
 	every_account accepted=1 served=1 failed=0 bytes_out=4
 }
@@ -189,7 +189,7 @@ every_account() {
 	start_daemon
 	for name in day sec say; do
 		[ "$(socat -u "TCP:$(address_of $name)" - | wc -c)" -ge 4 ]
-		[ "$(request 3000 | (socat -t 5 - "TCP:$(address_of $name)" 2>"$BATS_TEST_TMPDIR/socat" || :) | wc -c)" -ge 4 ]
+		[ "$(request 3000 | (socat -t 120 - "TCP:$(address_of $name)" 2>"$BATS_TEST_TMPDIR/socat" || :) | wc -c)" -ge 4 ]
 	done
 }
 
@@ -214,7 +214,7 @@ every_account() {
 	head -c 60000 "$BATS_TEST_TMPDIR/100000" >"$BATS_TEST_TMPDIR/60000"
 	for name in path-seqpacket abstract-seqpacket; do
 		echo "$name"
-		socat -b 150000 -t 20 - "UNIX-CONNECT:$(address_of "$name"),socktype=5" \
+		socat -b 150000 -t 120 - "UNIX-CONNECT:$(address_of "$name"),socktype=5" \
 			<"$BATS_TEST_TMPDIR/100000" >"$BATS_TEST_TMPDIR/got"
 		cmp "$BATS_TEST_TMPDIR/100000" "$BATS_TEST_TMPDIR/got"
 	done
@@ -231,8 +231,8 @@ every_account() {
 	run -0 "$TEST_BIN/load" -n 100 -c 5 -q -u "$(address_of path-seqpacket)" -S 20000
 	[[ $output = *"ok=100 "* ]]
 	# two records of 3 and 2 bytes; read one at a time
-	(printf abc; wait_for 5 "the first record" test -s "$BATS_TEST_TMPDIR/sizes"; printf de) |
-		socat -x -t 5 - "UNIX-CONNECT:$(address_of abstract-seqpacket),socktype=5" \
+	(printf abc; wait_for 20 "the first record" test -s "$BATS_TEST_TMPDIR/sizes"; printf de) |
+		socat -x -t 120 - "UNIX-CONNECT:$(address_of abstract-seqpacket),socktype=5" \
 			2>"$BATS_TEST_TMPDIR/hex" | (head -c 3; echo >"$BATS_TEST_TMPDIR/sizes"; cat) >"$BATS_TEST_TMPDIR/got"
 	[ "$(cat "$BATS_TEST_TMPDIR/got")" = abcde ]
 	[ "$(grep -c '^< .* length=3 ' "$BATS_TEST_TMPDIR/hex")" -eq 1 ]
@@ -246,7 +246,7 @@ every_account() {
 	start_daemon
 	# socat closes its sending side when its input ends
 	head -c 300000 /dev/urandom >"$BATS_TEST_TMPDIR/sent"
-	socat -t 30 - "TCP:$(address_of hello)" <"$BATS_TEST_TMPDIR/sent" >"$BATS_TEST_TMPDIR/got"
+	socat -t 120 - "TCP:$(address_of hello)" <"$BATS_TEST_TMPDIR/sent" >"$BATS_TEST_TMPDIR/got"
 	cmp "$BATS_TEST_TMPDIR/sent" "$BATS_TEST_TMPDIR/got"
 	stop_daemon
 	[ "$(account_of hello served)" -eq 1 ]
@@ -259,7 +259,7 @@ every_account() {
 	start_daemon
 	head -c 9000000 /dev/urandom >"$BATS_TEST_TMPDIR/sent"
 	mkfifo "$BATS_TEST_TMPDIR/slow"
-	socat -t 30 - "TCP:$(address_of hello)" <"$BATS_TEST_TMPDIR/sent" >"$BATS_TEST_TMPDIR/slow" 3>&- &
+	socat -t 120 - "TCP:$(address_of hello)" <"$BATS_TEST_TMPDIR/sent" >"$BATS_TEST_TMPDIR/slow" 3>&- &
 	exec {slow}<"$BATS_TEST_TMPDIR/slow"
 	# the answer waits for its reader while the stop signal is sent again and again
 	for i in {1..12}; do
@@ -306,8 +306,8 @@ every_account() {
 	worker=$(workers_of "$MASTER")
 	"$TEST_BIN/reset" -n 10 "$(address_of hello)"
 	"$TEST_BIN/reset" -n 10 -q "$(address_of hello)"
-	wait_for 5 "20 failed connections" all_failed 20
-	[ "$(echo still here | socat - "TCP:$(address_of hello)")" = "still here" ]
+	wait_for 20 "20 failed connections" all_failed 20
+	[ "$(echo still here | socat -t 120 - "TCP:$(address_of hello)")" = "still here" ]
 	[ "$(workers_of "$MASTER")" = "$worker" ]
 	stop_daemon
 	[ "$(account_of hello failed)" -eq 20 ]
