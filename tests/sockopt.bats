@@ -203,7 +203,7 @@ refused_config() {
 	log_has 'level=warning .*event=listener_not_adjusted service=a error="socket.multicast[.a-z]*: No such device'
 	[ "$(log_count 'event=listener_not_adjusted')" -eq 1 ]
 	# the rest of the config is in force
-	wait_for 5 "2 workers" n_workers_is 2
+	wait_for 20 "2 workers" n_workers_is 2
 	has "$MASTER" "$(address_of a)" SO_RCVBUF=102400
 	"$TEST_BIN/dgram" "127.0.0.1:$(port_of a)" hello
 	reload_with "$(service a "$keys" '')"
@@ -274,7 +274,7 @@ hold_multipath() {
 	address=x$(printf %04x "$1")x7f000001x0000000000000000
 	beside "$BATS_TEST_TMPDIR/socat" socat "SOCKET-CONNECT:2:262:$address" \
 		"SYSTEM:echo hello && exec cat >$BATS_TEST_TMPDIR/answer"
-	wait_for 10 "an answer" grep -q hello "$BATS_TEST_TMPDIR/answer"
+	wait_for 20 "an answer" grep -q hello "$BATS_TEST_TMPDIR/answer"
 }
 
 @test "each option of MPTCP is what the kernel has, and a connection has it" {
@@ -413,9 +413,9 @@ does_not_warn() {
 }
 
 @test "defer_accept lets a worker sleep until the client has spoken, or the time is over" {
-	start_with "$(service plain '' '')" "$(service defer '' 'defer_accept = 1s')"
+	start_with "$(service plain '' '')" "$(service defer '' 'defer_accept = 3s')"
 	exec 8<>"/dev/tcp/127.0.0.1/$(port_of plain)"
-	wait_for 5 "a worker that waits for the client" busy_worker plain
+	wait_for 20 "a worker that waits for the client" busy_worker plain
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of defer)"
 	# to the client it is established, to the server not yet
 	[ -n "$(ss -Htn state established "dport = :$(port_of defer)")" ]
@@ -427,7 +427,7 @@ does_not_warn() {
 	# who never speaks is accepted in the end, since the service could be the one that speaks first
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of defer)"
 	run ! busy_worker defer
-	wait_for 10 "a worker that waits for the client" busy_worker defer
+	wait_for 60 "a worker that waits for the client" busy_worker defer
 	serve_on 9
 	release 8
 	release 9
@@ -510,7 +510,7 @@ inodes() {
 	inherits six "${kernel_inet[@]}" "${kernel_tcp[@]}" IPV6_UNICAST_HOPS=33
 	[ "$(inodes)" = "$inodes" ]
 	log_lacks 'event=(listener_not_adjusted|config_warning .* asked|listener_closed)'
-	wait_for 20 "the clients" process_gone "$BESIDE"
+	wait_for 60 "the clients" process_gone "$BESIDE"
 	grep -q '^connections=2000 ok=2000 ' "$BATS_TEST_TMPDIR/load"
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
@@ -668,7 +668,7 @@ inodes() {
 			umask 022
 			[ "$(stat -c %a "$dir" "$dir/one" "$dir/one/two" "$dir/one/two/three" | tr '\n' ' ')" = "751 $mode $mode $mode " ]
 			[ "$(stat -c '%a %F' "$dir/one/two/three/sock")" = '660 socket' ]
-			[ "$(socat -t 5 - "UNIX-CONNECT:$dir/one/two/three/sock" <<<hello)" = hello ]
+			[ "$(socat -t 20 - "UNIX-CONNECT:$dir/one/two/three/sock" <<<hello)" = hello ]
 			stop_daemon
 			# what is there is there
 			chmod 750 "$dir/one"
@@ -700,5 +700,5 @@ inodes() {
 	start_with "$(service a '' '')"
 	reload_with "$(service a '' '')" "$(service b "family = unix path = \"$dir/sock\"" 'directory_mode = 0711')"
 	[ "$(stat -c %a "$dir")" = 711 ]
-	[ "$(socat -t 5 - "UNIX-CONNECT:$dir/sock" <<<hello)" = hello ]
+	[ "$(socat -t 20 - "UNIX-CONNECT:$dir/sock" <<<hello)" = hello ]
 }
