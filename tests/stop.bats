@@ -40,15 +40,15 @@ assert_order() {
 
 @test "TERM with idle workers ends at once with status 0, in a documented order" {
 	local begin
-	echo_config 4 10s
+	echo_config 4 1m
 	start_daemon
 	answers "$(port_of a)"
 	begin=$(now_ms)
 	stop_daemon TERM
-	[ $(($(now_ms) - begin)) -le 3000 ]
+	[ $(($(now_ms) - begin)) -le 30000 ]
 	[ "$DAEMON_STATUS" -eq 0 ]
 	assert_order listening ready stopping worker_exit account stopped
-	log_has 'event=stopping how=graceful drain_ms=10000'
+	log_has 'event=stopping how=graceful drain_ms=60000'
 	log_has 'event=account service=a accepted=1 served=1 failed=0 refused=0 lost=0 in_flight=0'
 	log_has 'event=stopped status=0 accepted_after=0$'
 	[ "$(log_count 'event=worker_exit .*reason=left')" -eq 4 ]
@@ -68,11 +68,11 @@ assert_order() {
 }
 
 @test "TERM lets a busy worker finish its connection" {
-	echo_config 3 10s
+	echo_config 3 1m
 	start_daemon
 	hold "$(port_of a)"
 	kill -TERM "$MASTER"
-	wait_for 5 "the end of the idle workers" n_workers_is 1
+	wait_for 20 "the end of the idle workers" n_workers_is 1
 	serve_on 9
 	serve_on 9
 	release
@@ -83,16 +83,16 @@ assert_order() {
 }
 
 @test "who waits in the queue at TERM is served, not reset" {
-	echo_config 1 20s
+	echo_config 1 1m
 	start_daemon
 	hold "$(port_of a)"
-	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -p "$(port_of a)" -c 50 -n 50
-	wait_for 10 "50 that wait" queue_is "$(port_of a)" 50
+	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -p "$(port_of a)" -c 50 -n 50 --timeout 60000
+	wait_for 20 "50 that wait" queue_is "$(port_of a)" 50
 	kill -TERM "$MASTER"
-	wait_for 5 "the begin of the stop" log_has 'event=stopping'
+	wait_for 20 "the begin of the stop" log_has 'event=stopping'
 	serve_on 9
 	release
-	wait_for 20 "the clients" process_gone "$BESIDE"
+	wait_for 60 "the clients" process_gone "$BESIDE"
 	cat "$BATS_TEST_TMPDIR/load"
 	grep -q '^connections=50 ok=50 ' "$BATS_TEST_TMPDIR/load"
 	wait_daemon
@@ -112,15 +112,15 @@ assert_order() {
 	END
 	start_daemon
 	beside "$BATS_TEST_TMPDIR/first" socat -t 60 "EXEC:cat,fdin=0,fdout=1" "UNIX-CONNECT:$SOCK"
-	wait_for 5 "a busy worker" busy_worker a
+	wait_for 20 "a busy worker" busy_worker a
 	local first=$BESIDE
-	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -u "$SOCK" -c 30 -n 30
-	wait_for 10 "30 that wait" unix_queue_is 30
+	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -u "$SOCK" -c 30 -n 30 --timeout 60000
+	wait_for 20 "30 that wait" unix_queue_is 30
 	kill -TERM "$MASTER"
-	wait_for 5 "the begin of the stop" log_has 'event=stopping'
-	[ ! -e "$SOCK" ]
+	wait_for 20 "the begin of the stop" log_has 'event=stopping'
+	wait_for 20 "the end of its path" test ! -e "$SOCK"
 	end_beside "$first"
-	wait_for 20 "the clients" process_gone "$BESIDE"
+	wait_for 60 "the clients" process_gone "$BESIDE"
 	cat "$BATS_TEST_TMPDIR/load"
 	grep -q '^connections=30 ok=30 ' "$BATS_TEST_TMPDIR/load"
 	wait_daemon
@@ -133,12 +133,12 @@ unix_queue_is() {
 }
 
 @test "who comes after TERM, when the queue has been served, is refused and not kept waiting" {
-	echo_config 3 20s
+	echo_config 3 1m
 	start_daemon
 	hold "$(port_of a)"
 	kill -TERM "$MASTER"
-	wait_for 5 "the end of the idle workers" n_workers_is 1
-	wait_for 2 "a closed port" refuses "$(port_of a)"
+	wait_for 20 "the end of the idle workers" n_workers_is 1
+	wait_for 20 "a closed port" refuses "$(port_of a)"
 	serve_on 9
 	release
 	wait_daemon
@@ -146,12 +146,12 @@ unix_queue_is() {
 }
 
 @test "a stop does not wait for clients that came after it" {
-	echo_config 2 20s
+	echo_config 2 1m
 	start_daemon
 	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -p "$(port_of a)" -c 8 -n 10000000
-	wait_for 5 "clients" busy_worker a
+	wait_for 20 "clients" busy_worker a
 	kill -TERM "$MASTER"
-	wait_for 5 "the end of the master" process_gone "$MASTER"
+	wait_for 30 "the end of the master" process_gone "$MASTER"
 	wait_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 	[ "$(account_of a lost)" -eq 0 ]
@@ -159,15 +159,15 @@ unix_queue_is() {
 
 @test "a removed service does not live on by the clients that still come" {
 	local port
-	echo_config 2 20s
+	echo_config 2 1m
 	sed '/^reload/d; s/service a/service b/' "$CONF" >"$CONF.b"
 	start_daemon
 	port=$(port_of a)
 	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -p "$port" -c 8 -n 10000000
-	wait_for 5 "clients" busy_worker a >/dev/null
+	wait_for 20 "clients" busy_worker a >/dev/null
 	mv "$CONF.b" "$CONF"
 	reload_daemon
-	wait_for 5 "the end of the service" log_has 'event=account service=a '
+	wait_for 20 "the end of the service" log_has 'event=account service=a '
 	[ "$(account_of a lost)" -eq 0 ]
 	stop_daemon
 }
@@ -182,7 +182,7 @@ unix_queue_is() {
 	begin=$(now_ms)
 	stop_daemon
 	[ $(($(now_ms) - begin)) -ge 390 ]
-	[ $(($(now_ms) - begin)) -le 3000 ]
+	[ $(($(now_ms) - begin)) -le 30000 ]
 	[ "$DAEMON_STATUS" -eq 0 ]
 	log_has "level=warning .*event=worker_killed service=a worker=[12] worker_pid=$busy reason=drain_time_over serving=$peer"
 	log_has "event=worker_exit .*worker_pid=$busy .*reason=SIGKILL serving=$peer .*lost=1"
@@ -196,7 +196,7 @@ unix_queue_is() {
 	kill -STOP "$(workers_of "$MASTER" | head -n 1)"
 	begin=$(now_ms)
 	stop_daemon
-	[ $(($(now_ms) - begin)) -le 3000 ]
+	[ $(($(now_ms) - begin)) -le 30000 ]
 	[ "$DAEMON_STATUS" -eq 0 ]
 	log_has 'event=worker_killed service=a .*reason=drain_time_over serving=-'
 }
@@ -208,29 +208,29 @@ unix_queue_is() {
 	worker=$(workers_of "$MASTER" | head -n 1)
 	# who is held by a tracer stays as a dead file server would hold it
 	beside "$BATS_TEST_TMPDIR/strace" strace -qq -p "$worker" -e trace=poll,dup3 \
-		-e inject=poll,dup3:delay_enter=20000000
-	wait_for 10 "strace" is_traced "$worker"
+		-e inject=poll,dup3:delay_enter=120000000
+	wait_for 20 "strace" is_traced "$worker"
 	begin=$(now_ms)
 	kill -TERM "$MASTER"
 	wait_daemon
 	echo "took $(($(now_ms) - begin)) ms"
-	[ $(($(now_ms) - begin)) -le 4000 ]
+	[ $(($(now_ms) - begin)) -le 30000 ]
 	log_has 'level=error .*event=workers_left_behind'
 	end_beside "$BESIDE"
-	wait_for 5 "the end of the worker" process_gone "$worker"
+	wait_for 20 "the end of the worker" process_gone "$worker"
 }
 
 @test "a second TERM stops now" {
 	local begin
-	echo_config 2 30s
+	echo_config 2 1m
 	start_daemon
 	hold "$(port_of a)"
 	kill -TERM "$MASTER"
-	wait_for 5 "the begin of the stop" log_has 'event=stopping how=graceful'
+	wait_for 20 "the begin of the stop" log_has 'event=stopping how=graceful'
 	serve_on 9
 	begin=$(now_ms)
 	stop_daemon TERM
-	[ $(($(now_ms) - begin)) -le 3000 ]
+	[ $(($(now_ms) - begin)) -le 30000 ]
 	[ "$DAEMON_STATUS" -eq 0 ]
 	log_has 'event=stopping how=now'
 	log_has 'event=worker_killed .*reason=stop_now'
@@ -240,13 +240,13 @@ unix_queue_is() {
 @test "INT and QUIT stop now" {
 	local signal begin
 	for signal in INT QUIT; do
-		echo_config 2 30s
+		echo_config 2 1m
 		: >"$LOG"
 		start_daemon
 		hold "$(port_of a)"
 		begin=$(now_ms)
 		stop_daemon "$signal"
-		[ $(($(now_ms) - begin)) -le 3000 ]
+		[ $(($(now_ms) - begin)) -le 30000 ]
 		[ "$DAEMON_STATUS" -eq 0 ]
 		log_has 'event=stopping how=now drain_ms=0'
 		[ "$(account_of a lost)" -eq 1 ]
@@ -255,11 +255,11 @@ unix_queue_is() {
 }
 
 @test "INT and then TERM, before either was looked at, stops now" {
-	echo_config 2 30s
+	echo_config 2 1m
 	start_daemon
 	hold "$(port_of a)"
 	kill -STOP "$MASTER"
-	wait_for 5 "a master that has stopped" grep -q '^State:.T' "/proc/$MASTER/status"
+	wait_for 20 "a master that has stopped" grep -q '^State:.T' "/proc/$MASTER/status"
 	kill -INT "$MASTER"
 	kill -TERM "$MASTER"
 	kill -CONT "$MASTER"
@@ -272,8 +272,19 @@ unix_queue_is() {
 @test "TERM in the middle of the start leaves nothing" {
 	local workers
 	echo_config 400 10s
+	# however fast that is, a program that never says that it is ready keeps it from the end
+	cat >>"$CONF" <<-END
+	service never {
+		address = "127.0.0.1"
+		port = 0
+		handler = persistent
+		command = { "/bin/sleep", "1000" }
+		ready = notify
+		workers { min = 1 }
+	}
+	END
 	start_daemon_nowait
-	wait_for 10 "the first workers" some_workers
+	wait_for 20 "the first workers" some_workers
 	kill -TERM "$MASTER"
 	workers=$(workers_of "$MASTER")
 	wait_daemon
@@ -305,11 +316,11 @@ some_workers() {
 }
 
 @test "HUP after TERM does not bring anything back" {
-	echo_config 2 10s
+	echo_config 2 1m
 	start_daemon
 	hold "$(port_of a)"
 	kill -TERM "$MASTER"
-	wait_for 5 "the begin of the stop" log_has 'event=stopping'
+	wait_for 20 "the begin of the stop" log_has 'event=stopping'
 	kill -HUP "$MASTER"
 	kill -USR1 "$MASTER"
 	serve_on 9
@@ -320,11 +331,11 @@ some_workers() {
 }
 
 @test "a worker that dies while the master stops is not replaced" {
-	echo_config 2 10s
+	echo_config 2 1m
 	start_daemon
 	hold "$(port_of a)"
 	kill -TERM "$MASTER"
-	wait_for 5 "one worker" n_workers_is 1
+	wait_for 20 "one worker" n_workers_is 1
 	kill -KILL "$(workers_of "$MASTER")"
 	wait_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
@@ -361,12 +372,12 @@ some_workers() {
 		port = 0
 		handler = echo
 		workers { min = 2 }
-		timeouts { idle = 200ms }
+		timeouts { idle = 1s }
 	}
 	END
 	start_daemon
 	hold "$(port_of a)"
-	wait_for 5 "its end" log_has 'event=conn_failed service=a .*error="Connection timed out"'
+	wait_for 20 "its end" log_has 'event=conn_failed service=a .*error="Connection timed out"'
 	answers "$(port_of a)"
 	stop_daemon
 	[ "$(account_of a accepted)" -eq 2 ]
