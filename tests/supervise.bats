@@ -21,7 +21,7 @@ echo_config() {
 		port = 0
 		handler = echo
 		workers { min = $1 }
-		timeouts { drain = 5s }
+		timeouts { drain = 1m }
 	}
 	END
 }
@@ -59,15 +59,16 @@ n_new_workers_are() {
 }
 
 # When workers of "bad" that came to nothing were born, in ms: the time of their end less their age. Those that are
-# born together, within 30 ms, are one line.
+# born together, before there can be a probe, are one line.
 failed_start_times() {
-	local ends ages i born last=0
+	local ends ages i born first=0
 	mapfile -t ends < <(log_ms 'event=worker_exit service=bad .*reason=setup_failed')
 	mapfile -t ages < <(sed -n 's/.*event=worker_exit service=bad .*reason=setup_failed.*age_ms=//p' "$LOG")
 	for i in "${!ends[@]}"; do
 		born=$((ends[i] - ages[i]))
-		[ $((born - last)) -le 30 ] || echo "$born"
-		last=$born
+		[ $((born - first)) -gt 70 ] || continue
+		first=$born
+		echo "$born"
 	done
 }
 
@@ -75,14 +76,15 @@ failed_starts_are() {
 	[ "$(log_count 'event=worker_exit service=bad .*reason=setup_failed')" -ge "$1" ]
 }
 
-# assert_doubling TIME...: the gaps are at least 100, 200, 400, ... ms (less 30 for clocks and rounding) and not far above
+# assert_doubling TIME...: the gaps are at least 100, 200, 400, ... ms, and not far above; a line may be late, which makes
+# the gap behind it shorter, but no gap is like the one before
 assert_doubling() {
 	local before=$1 at wanted=100
 	shift
 	for at; do
 		echo "gap $((at - before)) ms, wanted $wanted"
-		[ $((at - before)) -ge $((wanted - 30)) ]
-		[ $((at - before)) -le $((wanted * 2 + 500)) ]
+		[ $((at - before)) -ge $((wanted * 6 / 10)) ]
+		[ $((at - before)) -le $((wanted * 2 + 3000)) ]
 		before=$at
 		wanted=$((wanted * 2))
 	done
@@ -96,9 +98,9 @@ assert_doubling() {
 	OLD=$(workers_of "$MASTER" a)
 	died=$(now_ms)
 	kill -KILL "$victim"
-	wait_for 5 "a new worker" n_new_workers_are 1 a
-	[ $(($(now_ms) - died)) -le 1000 ]
-	wait_for 5 "4 workers" n_workers_is 4 a
+	wait_for 20 "a new worker" n_new_workers_are 1 a
+	[ $(($(now_ms) - died)) -le 4000 ]
+	wait_for 20 "4 workers" n_workers_is 4 a
 	log_has "event=worker_exit service=a .*worker_pid=$victim .*reason=SIGKILL serving=- .*lost=0"
 	[ "$(log_count 'event=worker_exit')" -eq 1 ]
 	answers "$(port_of a)"
@@ -113,17 +115,17 @@ assert_doubling() {
 	port=$(port_of a)
 	OLD=$(workers_of "$MASTER" a)
 	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -p "$port" -s 2 -c 4
-	wait_for 5 "the first conns" any_served "$port"
+	wait_for 20 "the first conns" any_served "$port"
 	# stopped first, so that no replacement dies as well
 	for pid in $OLD; do
 		kill -STOP "$pid"
 	done
 	# one that was woken and has not run yet would still take a second conn of a client
-	wait_for 10 "a standstill" all_stopped
+	wait_for 20 "a standstill" all_stopped
 	for pid in $OLD; do
 		kill -KILL "$pid"
 	done
-	wait_for 10 "64 new workers" n_new_workers_are 64 a
+	wait_for 60 "64 new workers" n_new_workers_are 64 a
 	answers "$port"
 	wait "$BESIDE" || :
 	cat "$BATS_TEST_TMPDIR/load"
@@ -156,10 +158,10 @@ any_served() {
 	victim=$(busy_worker a)
 	peer=$(ss -Htn "dport = :$(port_of a)" | awk '{ print $4 }')
 	kill -KILL "$victim"
-	wait_for 5 "its line" log_has "event=worker_exit .*worker_pid=$victim "
+	wait_for 20 "its line" log_has "event=worker_exit .*worker_pid=$victim "
 	[ "$(log_count "worker_pid=$victim ")" -eq 1 ]
 	log_has "level=warning .* event=worker_exit service=a worker=[12] worker_pid=$victim .*reason=SIGKILL serving=$peer accepted=1 served=0 failed=0 refused=0 lost=1"
-	wait_for 5 "2 workers" n_workers_is 2 a
+	wait_for 20 "2 workers" n_workers_is 2 a
 	answers "$(port_of a)"
 	stop_daemon
 	[ "$(account_of a accepted)" -eq 2 ]
@@ -176,8 +178,8 @@ any_served() {
 	for signal in SEGV ABRT TERM USR1; do
 		victim=$(workers_of "$MASTER" a | head -n 1)
 		kill -s "$signal" "$victim"
-		wait_for 10 "the line about SIG$signal" log_has "event=worker_exit .*worker_pid=$victim "
-		wait_for 10 "3 workers" n_workers_is 3 a
+		wait_for 20 "the line about SIG$signal" log_has "event=worker_exit .*worker_pid=$victim "
+		wait_for 20 "3 workers" n_workers_is 3 a
 		grep "worker_pid=$victim " "$LOG" >"$BATS_TEST_TMPDIR/line.$signal"
 		[ "$(wc -l <"$BATS_TEST_TMPDIR/line.$signal")" -eq 1 ]
 	done
@@ -247,9 +249,12 @@ any_served() {
 	start_daemon
 	good=$(workers_of "$MASTER" good)
 	chmod 700 "$DIR"
+	# all at a time: it is told of them together
+	stop_processes "$MASTER"
 	for pid in $(workers_of "$MASTER" bad); do
 		kill -KILL "$pid"
 	done
+	kill -CONT "$MASTER"
 	# the three that were of use are replaced at once; then it is one probe at a time
 	wait_for 20 "7 failed starts" failed_starts_are 7
 	mapfile -t times < <(failed_start_times)
@@ -259,9 +264,9 @@ any_served() {
 	# whom it does not concern is not touched, and what it costs is little
 	[ "$(workers_of "$MASTER" good)" = "$good" ]
 	answers "$(port_of good)"
-	[ "$(log_count 'event=worker_exit service=bad .*reason=setup_failed')" -le 8 ]
+	[ "$(log_count 'event=worker_exit service=bad .*reason=setup_failed')" -le 9 ]
 	chmod 755 "$DIR"
-	wait_for 20 "3 workers again" n_workers_is 3 bad
+	wait_for 60 "3 workers again" n_workers_is 3 bad
 	answers "$(port_of bad)"
 	[ "$(workers_of "$MASTER" good)" = "$good" ]
 	stop_daemon
@@ -274,7 +279,7 @@ any_served() {
 	fragile_config 3
 	start_daemon
 	# siblings count as healthy after a second
-	wait_for 5 "a second of health" older_than 1500 'event=ready'
+	wait_for 20 "a second of health" older_than 1500 'event=ready'
 	chmod 700 "$DIR"
 	others=$(workers_of "$MASTER" bad | tail -n 2)
 	kill -KILL "$(workers_of "$MASTER" bad | head -n 1)"
@@ -284,7 +289,7 @@ any_served() {
 	answers "$(port_of bad)"
 	[ "$(workers_of "$MASTER" bad | head -n 2)" = "$others" ]
 	chmod 755 "$DIR"
-	wait_for 20 "3 workers again" n_workers_is 3 bad
+	wait_for 60 "3 workers again" n_workers_is 3 bad
 	stop_daemon
 }
 
@@ -312,7 +317,7 @@ older_than() {
 	beside "$BATS_TEST_TMPDIR/strace" strace -qq -p "$MASTER" -e trace=clone,clone3,fork,vfork \
 		-e inject=clone,clone3,fork,vfork:error=EAGAIN
 	tracer=$BESIDE
-	wait_for 10 "strace" is_traced "$MASTER"
+	wait_for 20 "strace" is_traced "$MASTER"
 	before=$(workers_of "$MASTER" | tail -n 1)
 	for pid in $(workers_of "$MASTER" | head -n 2); do
 		kill -KILL "$pid"
@@ -329,7 +334,7 @@ older_than() {
 	log_has 'event=reload_refused error="Resource temporarily unavailable"'
 	answers "$(port_of a)"
 	kill -TERM "$tracer"
-	wait_for 20 "3 workers again" n_workers_is 3 a
+	wait_for 60 "3 workers again" n_workers_is 3 a
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
@@ -348,9 +353,9 @@ older_than() {
 	END
 	chmod 755 "$dir/preforkd"
 	PREFORKD=$dir/preforkd
-	start_with 'service a { handler = echo workers { min = 1 max = 4 spare = 1 on_crash_loop = exit } timeouts { drain = 5s } }'
+	start_with 'service a { handler = echo workers { min = 1 max = 4 spare = 1 on_crash_loop = exit } timeouts { drain = 1m } }'
 	hold "$(port_of a)" 7
-	wait_for 5 "a second worker" n_workers_is 2
+	wait_for 20 "a second worker" n_workers_is 2
 	hold "$(port_of a)" 8
 	exec 9<>"/dev/tcp/127.0.0.1/$(port_of a)"
 	# that is no crash loop of the service
@@ -387,12 +392,12 @@ fork_failed_times() {
 	wait "$MASTER" || :
 	MASTER=
 	for pid in $idle; do
-		wait_for 2 "the end of the idle worker $pid" process_gone "$pid"
+		wait_for 20 "the end of the idle worker $pid" process_gone "$pid"
 	done
 	serve_on 9
 	[ -e "/proc/$busy/fd" ]
 	release
-	wait_for 2 "the end of the busy worker" process_gone "$busy"
+	wait_for 20 "the end of the busy worker" process_gone "$busy"
 }
 
 # stopped_listening PID: it has the connection that it serves, and no socket more
@@ -402,12 +407,12 @@ stopped_listening() {
 
 @test "when the master is killed, a worker that was to leave already has its drain time, and no more" {
 	local busy
-	start_with 'service a { handler = echo workers { min = 1 } timeouts { idle = 0 drain = 2s } }'
+	start_with 'service a { handler = echo workers { min = 1 } timeouts { idle = 0 drain = 6s } }'
 	hold "$(port_of a)"
 	busy=$(busy_worker a)
 	reload_daemon
 	# it was told at the reload, and is told again and again
-	wait_for 10 "the end of its listening" stopped_listening "$busy"
+	wait_for 20 "the end of its listening" stopped_listening "$busy"
 	kill -KILL "$MASTER"
 	wait "$MASTER" || :
 	MASTER=
@@ -425,7 +430,7 @@ stopped_listening() {
 		port = $port
 		handler = echo
 		workers { min = 3 }
-		timeouts { drain = 5s }
+		timeouts { drain = 1m }
 	}
 	service path {
 		family = unix
@@ -443,7 +448,7 @@ stopped_listening() {
 	mv "$LOG" "$LOG.old"
 	start_daemon
 	answers "$port"
-	[ "$(socat - "UNIX-CONNECT:$BATS_TEST_TMPDIR/sock" <<<hello)" = hello ]
+	[ "$(socat -t 20 - "UNIX-CONNECT:$BATS_TEST_TMPDIR/sock" <<<hello)" = hello ]
 	serve_on 9
 	release
 	no_process_left "$old"
@@ -464,7 +469,7 @@ stopped_listening() {
 	wait "$MASTER" || :
 	rm "$LOG"
 	start_daemon_nowait
-	wait_for 10 "a line that it waits" log_has "event=listen_waiting service=a address=127.0.0.1:$port for_ms="
+	wait_for 20 "a line that it waits" log_has "event=listen_waiting service=a address=127.0.0.1:$port for_ms="
 	for pid in $old; do
 		kill -CONT "$pid"
 	done
@@ -503,10 +508,10 @@ hostile_start() {
 	answers "$(port_of a)"
 	OLD=$(workers_of "$MASTER")
 	kill -KILL "$(workers_of "$MASTER" | head -n 1)"
-	wait_for 5 "a new worker with $conditions" n_new_workers_are 1 a
+	wait_for 20 "a new worker with $conditions" n_new_workers_are 1 a
 	reload_daemon
 	log_has 'event=reload_done'
-	wait_for 5 "4 workers with $conditions" n_workers_is 4 a
+	wait_for 20 "4 workers with $conditions" n_workers_is 4 a
 	answers "$(port_of a)"
 	if [[ $conditions == *closed* ]]; then
 		[ "$(find "/proc/$MASTER/fd/"[012] -lname /dev/null | wc -l)" -eq 3 ]
