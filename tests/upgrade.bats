@@ -59,7 +59,7 @@ begin_upgrade() {
 }
 
 end_upgrade() {
-	wait_for 30 "the end of the upgrade" upgrade_ended
+	wait_for 60 "the end of the upgrade" upgrade_ended
 }
 
 upgrade_ended() {
@@ -103,13 +103,13 @@ runs_file() {
 	[ "$(log_count event=listening)" -eq 1 ]
 	[ "$(open_flags | grep -vc "$CLOEXEC")" -eq "$inherited" ]
 	# one is held by its client, and the other one has left
-	wait_for 10 "2 new workers beside an old one" n_workers_is 3
+	wait_for 20 "2 new workers beside an old one" n_workers_is 3
 	answers "$(port_of a)"
 	serve_on 9
 	release
-	wait_for 10 "the new workers alone" n_workers_is 2
+	wait_for 20 "the new workers alone" n_workers_is 2
 	no_process_left "$old"
-	log_has 'event=worker_exit service=a .* generation=1 reason=left serving=- accepted=1 served=1 '
+	wait_for 20 "its line" log_has 'event=worker_exit service=a .* generation=1 reason=left serving=- accepted=1 served=1 '
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 	account_is a accepted=2 served=2 lost=0
@@ -126,15 +126,15 @@ runs_file() {
 	for _ in {1..20}; do
 		new_binary
 		upgrade_daemon
-		runs_file "$BINARY"
+		runs_file "$BINARY" || { grep event=upgrade_ "$LOG" | tail -n 4; false; }
 	done
 	touch "$BATS_TEST_TMPDIR/gate"
 	[ "$(log_count 'event=upgrade_done')" -eq 20 ]
-	wait_for 60 "the loads" loads_are_over
+	wait_for 120 "the loads" loads_are_over
 	check_loads 3000
-	wait_for 10 "the end of the old workers" n_workers_is 12
+	wait_for 20 "the end of the old workers" n_workers_is 12
 	[ "$(wc -w <"/proc/$MASTER/task/$MASTER/children")" -eq 12 ]
-	fds_are "$fds" || { ls -l "/proc/$MASTER/fd"; false; }
+	wait_for 20 "its descriptors" fds_are "$fds" || { ls -l "/proc/$MASTER/fd"; false; }
 	[ "$(stat -c %i "$SOCK")" = "$node" ]
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
@@ -153,9 +153,9 @@ refused_because() {
 	fds=$(fds_of_master)
 	upgrade_daemon
 	tail -n 3 "$LOG"
-	tail -n 1 "$LOG" | grep -Eq "level=error pid=$MASTER event=upgrade_refused error=\"?$1"
+	grep 'event=upgrade_' "$LOG" | tail -n 1 | grep -Eq "level=error pid=$MASTER event=upgrade_refused error=\"?$1"
 	[ "$(workers_of "$MASTER")" = "$workers" ]
-	wait_for 5 "its descriptors" fds_are "$fds"
+	wait_for 20 "its descriptors" fds_are "$fds"
 	runs_file "$BATS_TEST_TMPDIR/first"
 	answers "$(port_of a)"
 	serve_on 9
@@ -221,13 +221,13 @@ refused_because() {
 	hold "$(port_of a)"
 	new_script 'trap "" TERM HUP INT' "sleep 1000 & echo \$\$ \$! >'$BINARY.pids'" 'while :; do sleep 1000; done'
 	begin_upgrade
-	wait_for 10 "the rehearsal" test -s "$BINARY.pids"
+	wait_for 20 "the rehearsal" test -s "$BINARY.pids"
 	answers "$(port_of a)"
 	serve_on 9
 	end_upgrade
 	log_has 'event=upgrade_refused error="the rehearsal took longer than 10 s"'
 	no_process_left "$(cat "$BINARY.pids")"
-	wait_for 10 "nobody but its workers" only_workers_left 2
+	wait_for 20 "nobody but its workers" only_workers_left 2
 	runs_file "$BATS_TEST_TMPDIR/first"
 	serve_on 9
 	release
@@ -254,7 +254,7 @@ only_workers_left() {
 	upgrade_daemon
 	log_has 'event=upgrade_done'
 	release
-	wait_for 10 "3 workers, as the config says by now" n_workers_is 3
+	wait_for 20 "3 workers, as the config says by now" n_workers_is 3
 	stop_daemon
 }
 
@@ -335,15 +335,15 @@ open_gate() {
 	victim=$(busy_worker a)
 	gated
 	begin_upgrade
-	wait_for 10 "the moment between the two" test -e "$WAITS"
+	wait_for 20 "the moment between the two" test -e "$WAITS"
 	kill -KILL "$victim"
-	wait_for 5 "its end" process_gone "$victim"
+	wait_for 20 "its end" process_gone "$victim"
 	[ -e "/proc/$victim" ]
 	open_gate
 	end_upgrade
 	log_has 'event=upgrade_done generation=2'
-	wait_for 5 "its line" log_has "event=worker_exit service=a .*worker_pid=$victim generation=1 reason=SIGKILL .*lost=1"
-	wait_for 5 "nobody but the new workers" only_workers_left 2
+	wait_for 20 "its line" log_has "event=worker_exit service=a .*worker_pid=$victim generation=1 reason=SIGKILL .*lost=1"
+	wait_for 20 "nobody but the new workers" only_workers_left 2
 	[ ! -e "/proc/$victim" ]
 	answers "$(port_of a)"
 	release
@@ -356,7 +356,7 @@ open_gate() {
 	start_daemon
 	gated
 	begin_upgrade
-	wait_for 10 "the moment between the two" test -e "$WAITS"
+	wait_for 20 "the moment between the two" test -e "$WAITS"
 	echo_config 3
 	kill -HUP "$MASTER"
 	kill -USR2 "$MASTER"
@@ -364,7 +364,7 @@ open_gate() {
 	open_gate
 	wait_for 20 "the reload" log_has 'event=reload_done generation=3'
 	wait_for 20 "the other upgrade" log_has 'event=upgrade_done generation=4'
-	wait_for 10 "3 workers" n_workers_is 3
+	wait_for 20 "3 workers" n_workers_is 3
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
@@ -374,17 +374,17 @@ open_gate() {
 	start_daemon
 	gated_rehearsal
 	begin_upgrade
-	wait_for 10 "the rehearsal" test -e "$WAITS"
+	wait_for 20 "the rehearsal" test -e "$WAITS"
 	echo_config 4
 	kill -HUP "$MASTER"
 	kill -USR2 "$MASTER"
-	wait_for 10 "the signals to be taken" signals_are_taken
+	wait_for 20 "the signals to be taken" signals_are_taken
 	answers "$(port_of a)"
 	log_lacks 'event=reload_started'
 	open_gate
 	wait_for 20 "the reload" log_has 'event=reload_done generation=3'
 	wait_for 20 "the other upgrade" log_has 'event=upgrade_done generation=4'
-	wait_for 10 "4 workers" n_workers_is 4
+	wait_for 20 "4 workers" n_workers_is 4
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
@@ -399,9 +399,9 @@ signals_are_taken() {
 	hold "$(port_of a)"
 	new_script "echo \$\$ >'$WAITS'" 'while :; do sleep 1000; done'
 	begin_upgrade
-	wait_for 10 "the rehearsal" test -s "$WAITS"
+	wait_for 20 "the rehearsal" test -s "$WAITS"
 	kill -TERM "$MASTER"
-	wait_for 5 "its end" process_gone "$(cat "$WAITS")"
+	wait_for 20 "its end" process_gone "$(cat "$WAITS")"
 	serve_on 9
 	release
 	wait_daemon
@@ -424,9 +424,9 @@ signals_are_taken() {
 	upgrade_daemon
 	log_has 'level=error .*event=upgrade_failed error="a worker died during the start .* generation=1'
 	runs_file "$BINARY"
-	wait_for 5 "the old workers" n_workers_is 2
+	wait_for 20 "the old workers" n_workers_is 2
 	[ "$(workers_of "$MASTER")" = "$old" ]
-	wait_for 5 "its descriptors" fds_are "$fds"
+	wait_for 20 "its descriptors" fds_are "$fds"
 	answers "$(port_of a)"
 	serve_on 9
 	chmod 755 "$dir"
@@ -435,7 +435,7 @@ signals_are_taken() {
 	log_has 'event=reload_done'
 	release
 	no_process_left "$old"
-	wait_for 5 "2 workers" n_workers_is 2
+	wait_for 20 "2 workers" n_workers_is 2
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 	account_is a accepted=2 served=2 lost=0
@@ -443,7 +443,7 @@ signals_are_taken() {
 
 @test "the drain time of an old worker goes on over an upgrade, and is kept" {
 	local old
-	echo_config 2 'timeouts { drain = 2s }'
+	echo_config 2 'timeouts { drain = 6s }'
 	start_daemon
 	hold "$(port_of a)"
 	old=$(busy_worker a)
@@ -452,9 +452,9 @@ signals_are_taken() {
 	serve_on 9
 	upgrade_daemon
 	serve_on 9
-	wait_for 10 "its end" process_gone "$old"
-	wait_for 5 "its line" log_has "event=worker_killed service=a .*worker_pid=$old reason=drain_time_over serving=127"
-	[ $(($(log_ms 'event=worker_killed') - $(log_ms 'event=reload_done'))) -ge 1990 ]
+	wait_for 20 "its end" process_gone "$old"
+	wait_for 20 "its line" log_has "event=worker_killed service=a .*worker_pid=$old reason=drain_time_over serving=127"
+	[ $(($(log_ms 'event=worker_killed') - $(log_ms 'event=reload_done'))) -ge 5000 ]
 	[ $(($(log_ms 'event=upgrade_done') - $(log_ms 'event=worker_killed'))) -lt 0 ]
 	release
 	stop_daemon
@@ -469,8 +469,8 @@ signals_are_taken() {
 	start_daemon
 	b=$(port_of b)
 	hold "$b"
-	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -p "$b" -c 10 -n 10
-	wait_for 10 "10 that wait" queue_is "$b" 10
+	beside "$BATS_TEST_TMPDIR/load" "$TEST_BIN/load" -p "$b" -c 10 -n 10 --timeout 60000
+	wait_for 20 "10 that wait" queue_is "$b" 10
 	echo_config 1
 	sed 's/service a/service c/' "$CONF" >"$CONF.c"
 	cat "$CONF.c" >>"$CONF"
@@ -481,10 +481,10 @@ signals_are_taken() {
 	answers "$(port_of c)"
 	serve_on 9
 	release
-	wait_for 10 "the clients" process_gone "$BESIDE"
+	wait_for 20 "the clients" process_gone "$BESIDE"
 	grep -q '^connections=10 ok=10 ' "$BATS_TEST_TMPDIR/load"
+	wait_for 20 "its account" log_has 'event=account service=b accepted=11 served=11 '
 	refuses "$b"
-	wait_for 5 "its account" log_has 'event=account service=b accepted=11 served=11 '
 	stop_daemon
 	account_is a accepted=1
 	account_is c accepted=1
@@ -507,7 +507,7 @@ signals_are_taken() {
 	run -75 "$GOOD" -c "$CONF"
 	log_has "event=lock_failed .*pid_of_other=$MASTER"
 	kill -USR1 "$MASTER"
-	wait_for 5 "the level of -l, still" log_has 'level=debug .*event=signal signal=USR1'
+	wait_for 20 "the level of -l, still" log_has 'level=debug .*event=signal signal=USR1'
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 	[ ! -e "$BATS_TEST_TMPDIR/pid" ]
@@ -535,18 +535,18 @@ signals_are_taken() {
 	local pings heard=$BATS_TEST_TMPDIR/heard
 	export NOTIFY_SOCKET=$BATS_TEST_TMPDIR/notify WATCHDOG_USEC=400000
 	beside "$heard" "$TEST_BIN/recorder" "$NOTIFY_SOCKET"
-	wait_for 5 "the manager" grep -q bound "$heard"
+	wait_for 20 "the manager" grep -q bound "$heard"
 	echo_config 2
 	start_daemon
 	new_binary
 	upgrade_daemon
-	wait_for 5 "READY=1" heard_times 2 'READY=1'
+	wait_for 20 "READY=1" heard_times 2 'READY=1'
 	heard_times 1 'RELOADING=1'
 	pings=$(grep -c 'WATCHDOG=1' "$heard")
-	wait_for 5 "the watchdog" heard_times $((pings + 2)) 'WATCHDOG=1'
+	wait_for 20 "the watchdog" heard_times $((pings + 2)) 'WATCHDOG=1'
 	new_script 'exit 3'
 	upgrade_daemon
-	wait_for 5 "READY=1" heard_times 3 'READY=1'
+	wait_for 20 "READY=1" heard_times 3 'READY=1'
 	heard_times 2 'RELOADING=1'
 	[ "$(sed -n 's/^pid=\([0-9]*\) .*/\1/p' "$heard" | sort -u)" = "$MASTER" ]
 	stop_daemon
@@ -574,16 +574,16 @@ heard_times() {
 	old=$(workers_of "$MASTER")
 	gated
 	begin_upgrade
-	wait_for 10 "the moment between the two" test -e "$WAITS"
+	wait_for 20 "the moment between the two" test -e "$WAITS"
 	: >"$BATS_TEST_TMPDIR/go"
-	wait_for 5 "its mark" log_has 'mark=told'
+	wait_for 20 "its mark" log_has 'mark=told'
 	open_gate
 	end_upgrade
 	log_has 'event=upgrade_done'
 	# the new one says it, too
-	wait_for 5 "what it said while nobody was the master" said_by_both
+	wait_for 20 "what it said while nobody was the master" said_by_both
 	no_process_left "$old"
-	[[ $(socat -t 10 - "TCP:127.0.0.1:$(port_of p)" <<<hello) == *" 2 hello" ]]
+	[[ $(socat -t 30 - "TCP:127.0.0.1:$(port_of p)" <<<hello) == *" 2 hello" ]]
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
@@ -617,11 +617,11 @@ heard_times() {
 	start_daemon
 	gated_rehearsal
 	begin_upgrade
-	wait_for 10 "the rehearsal" test -e "$WAITS"
+	wait_for 20 "the rehearsal" test -e "$WAITS"
 	victim=$(workers_of "$MASTER" x | head -n 1)
 	kill -KILL "$victim"
-	wait_for 5 "its line" log_has "event=worker_exit .*worker_pid=$victim .*reason=SIGKILL"
-	wait_for 5 "another one in its place" n_workers_is 2 x
+	wait_for 20 "its line" log_has "event=worker_exit .*worker_pid=$victim .*reason=SIGKILL"
+	wait_for 20 "another one in its place" n_workers_is 2 x
 	open_gate
 	end_upgrade
 	log_has 'event=upgrade_done'
@@ -636,7 +636,7 @@ heard_times() {
 	workers=$(workers_of "$MASTER")
 	new_script "echo \$\$ >'$WAITS'" 'while :; do sleep 1000; done'
 	begin_upgrade
-	wait_for 10 "the rehearsal" test -s "$WAITS"
+	wait_for 20 "the rehearsal" test -s "$WAITS"
 	rehearsal=$(cat "$WAITS")
 	kill -KILL "$MASTER"
 	wait "$MASTER" || :
@@ -645,7 +645,7 @@ heard_times() {
 }
 
 @test "a service that the config has no more is served by its old workers if the upgrade fails, and starts none" {
-	local b victim dir=$BATS_TEST_TMPDIR/closed
+	local b victim idle dir=$BATS_TEST_TMPDIR/closed
 	need_root
 	mkdir -m 700 "$dir"
 	echo_config 2
@@ -658,14 +658,17 @@ heard_times() {
 	log_has 'event=upgrade_failed'
 	answers "$b"
 	answers "$(port_of a)"
-	victim=$(workers_of "$MASTER" b | head -n 1)
+	mapfile -t idle < <(workers_of "$MASTER" b)
+	wait_for 20 "two that have counted whom they served" are_idle "${idle[@]}"
+	victim=${idle[0]}
 	kill -KILL "$victim"
-	wait_for 5 "why nobody takes its place" log_has 'event=fork_failed service=b .*error="Stale file handle"'
+	wait_for 20 "why nobody takes its place" log_has 'event=fork_failed service=b .*error="Stale file handle"'
 	answers "$b"
 	rmdir "$dir"
 	mkdir -m 755 "$dir"
 	reload_daemon
 	log_has 'event=reload_done'
+	wait_for 20 "its account" log_has 'event=account service=b '
 	refuses "$b"
 	answers "$(port_of a)"
 	stop_daemon
@@ -699,12 +702,14 @@ said_by_both() {
 }
 
 @test "preforkctl upgrade does it, too; counters, uptime and the dead are remembered" {
-	local pid
+	local pid idle
 	start_with 'service a { handler = echo workers { min = 2 } }'
 	pid=$MASTER
 	answers "$(port_of a)"
+	mapfile -t idle < <(workers_of "$MASTER")
+	wait_for 20 "two that have counted whom they served" are_idle "${idle[@]}"
 	kill -KILL "$(workers_of "$MASTER" a | head -n 1)"
-	wait_for 5 "its line" log_has event=worker_exit
+	wait_for 20 "its line" log_has event=worker_exit
 	run -0 "$PREFORKCTL" -c "$CONF" upgrade
 	wait_for 20 "the new master" log_has event=upgrade_done
 	answers "$(port_of a)"
@@ -751,7 +756,7 @@ said_by_both() {
 	upgrade_daemon
 	log_has 'event=upgrade_done'
 	no_process_left "$(cat "$WAITS")"
-	wait_for 10 "nobody but its workers" only_workers_left 2
+	wait_for 20 "nobody but its workers" only_workers_left 2
 	stop_daemon
 }
 
@@ -772,8 +777,8 @@ said_by_both() {
 	log_has 'event=upgrade_failed'
 	chmod 755 "$dir"
 	kill -USR1 "$MASTER"
-	wait_for 10 "the reload" log_has 'event=reload_done'
-	wait_for 10 "the new workers alone" n_workers_is 2
+	wait_for 20 "the reload" log_has 'event=reload_done'
+	wait_for 20 "the new workers alone" n_workers_is 2
 	stop_daemon
 }
 
