@@ -1105,7 +1105,7 @@ load_is_over() {
 	old=$(worker)
 	kill -KILL "$old"
 	wait_for 20 "two tries" failures_are 2
-	log_has "level=error .*event=module_failed service=a worker=1 error=\"$DIR/x.so: is for version 2 of the interface, "
+	log_has "level=error .*event=module_failed service=a error=\"$DIR/x.so: is for version 2 of the interface, "
 	[ "$(ask other <<<hello)" = hello ]
 	reload_daemon
 	log_has 'event=reload_refused'
