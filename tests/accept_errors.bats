@@ -21,7 +21,7 @@ teardown() {
 
 # inject PID CALL:ERROR:WHEN: from now on these calls fail, until end_trace
 inject() {
-	strace -f -tt -o "$TRACE" -e "inject=$2:error=$3:when=$4" -p "$1" 2>"$TRACE.messages" 3>&- &
+	strace -f -ttt -o "$TRACE" -e "inject=$2:error=$3:when=$4" -p "$1" 2>"$TRACE.messages" 3>&- &
 	TRACER=$!
 	wait_for 30 "strace to attach" grep -Eq 'attached$|not permitted' "$TRACE.messages"
 	grep -q 'Operation not permitted' "$TRACE.messages" && strict_skip "kernel: no ptrace here"
@@ -45,8 +45,8 @@ injected_are() {
 
 # pauses_ms: between the first and the last of them, in milliseconds
 pauses_ms() {
-	sed -nE 's/^([0-9]+ +)?([0-9:.]+) .*\(INJECTED\).*/\2/p' "$TRACE" | sed -n '1p;$p' | date -f - +%s%3N | paste -s -d ' ' |
-		awk '{ print $2 - $1 }'
+	awk '/\(INJECTED\)/ && match($0, /[0-9]+\.[0-9]+ /) { at = substr($0, RSTART); first = first ? first : at }
+		END { printf "%d\n", (at - first) * 1000 }' "$TRACE"
 }
 
 # start_one CONFIG: one service "hello" with one worker

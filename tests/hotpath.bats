@@ -35,7 +35,7 @@ attached() {
 	[ "$(grep -c 'attached$' "$TRACE.messages")" -ge "$1" ] || grep -q 'not permitted' "$TRACE.messages"
 }
 
-# traced NAME N: so many of these calls have come back; the last one may be on its way still when its client has its answer
+# traced NAME N: so many of these calls have come back; the last one may be on its way when its client has its answer
 traced() {
 	[ "$(count "$1")" -ge "$2" ]
 }
@@ -219,7 +219,7 @@ is_quiet() {
 }
 
 @test "pools that may grow, that are empty, or that have limits of time and memory make no system call either, when idle" {
-	local workers before after gone_ms
+	local workers before after
 	write_config <<-END
 		service grows { handler = echo workers { min = 2 max = 8 idle_timeout = 100ms } }
 		service none { handler = echo workers { min = 0 max = 8 idle_timeout = 100ms } }
@@ -237,8 +237,7 @@ is_quiet() {
 	"$TEST_BIN/dgram" -c 20 "$(address_of udp)" hello
 	wait_for 30 "four workers" n_workers_is 4
 	# after the look at their memory that the clients made due
-	gone_ms=$(now_ms)
-	wait_for 20 "the last look" older_than_the_looks
+	wait_for 20 "the last look" older_than_the_looks "$(now_ms)"
 	wait_for 30 "quiet" is_quiet
 	mapfile -t workers < <(workers_of "$MASTER")
 	trace "$MASTER" "${workers[@]}"
@@ -253,7 +252,7 @@ is_quiet() {
 	[ "$before" = "$after" ]
 }
 
-# the clients are longer gone than the five seconds between two looks at memory
+# older_than_the_looks MS: clients that went then are longer gone than the five seconds between two looks at memory
 older_than_the_looks() {
-	(($(now_ms) - gone_ms >= 6500))
+	(($(now_ms) - $1 >= 6500))
 }

@@ -384,7 +384,8 @@ now_ms() {
 	echo $((${EPOCHREALTIME/./} / 1000))
 }
 
-# free_port: a port of TCP and UDP that nobody has at this moment, nor gets by asking for any; for tests that need to write it into a config.
+# free_port: a port of TCP and UDP that nobody has at this moment, nor gets by asking for any; for tests that need to
+# write it into a config.
 free_port() {
 	local port
 	while :; do
