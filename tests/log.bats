@@ -50,7 +50,7 @@ echo_config() {
 }
 
 @test "every line of a whole life follows the grammar" {
-	local event pid was_master
+	local event pid pids was_master
 	echo_config
 	start_daemon -l debug
 	answers "$(port_of a)"
@@ -77,7 +77,8 @@ echo_config() {
 		log_has "event=$event( |$)"
 	done
 	# times do not go back (of one process: another one may write before it), and they are of now
-	for pid in $(sed -n 's/.* pid=\([0-9]*\) .*/\1/p' "$LOG" | sort -u); do
+	mapfile -t pids < <(sed -n 's/.* pid=\([0-9]*\) .*/\1/p' "$LOG" | sort -u)
+	for pid in "${pids[@]}"; do
 		[ "$(log_ms " pid=$pid " | sort -nc 2>&1)" = '' ]
 	done
 	[ "$(log_ms " pid=$was_master " | wc -l)" -ge 10 ]
