@@ -349,8 +349,8 @@ warns() {
 
 # ---- other handlers ----
 
-# all_read: no raw socket has a packet that waits for a worker, nor has a ping socket, which ss does not know; what he has
-# taken he finishes before he stops
+# all_read: no raw socket has a packet that waits for a worker, nor has a ping socket, which ss does not know; what he
+# has taken he finishes before he stops
 all_read() {
 	net ss -Hwan | awk '$2 > 0 { waiting = 1 } END { exit waiting }' &&
 		net cat /proc/net/icmp /proc/net/icmp6 | awk '$5 ~ /:/ && $5 !~ /:0+$/ { waiting = 1 } END { exit waiting }'

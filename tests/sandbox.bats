@@ -66,8 +66,8 @@ need_trace() {
 	[ "$(log_count 'event=(worker_exit|sandbox_missing)')" -eq 0 ]
 }
 
-# dies_of NAME [PORT]: the worker of service a died by that call, as the log says, and there is another one; at that port
-# it echoes
+# dies_of NAME [PORT]: the worker of service a died by that call, as the log says, and there is another one; at that
+# port it echoes
 dies_of() {
 	wait_for 20 "the end by $1" log_has "level=warning .*event=worker_exit service=a .*reason=\"SIGSYS( .core dumped.)? .run.sandbox: $1.\""
 	wait_for 20 "another worker" n_workers_is 1 a

@@ -47,7 +47,8 @@ client() {
 	esac
 }
 
-# The server's end has to come within 60 s; after -t socat would end by itself. It has a word of its own for abstract names.
+# The server's end has to come within 60 s; after -t socat would end by itself. It has a word of its own for abstract
+# names.
 socat() {
 	local args=("${@/UNIX-CONNECT:@/ABSTRACT-CONNECT:}")
 	timeout 60 socat "${args[@]}" || echo "socat: status $?"

@@ -250,8 +250,8 @@ late_service() {
 	service "${2:-late}" "address = 10.77.0.1 port = 4001" "bind_retry = $1"
 }
 
-# extends_enough: each time the manager is told to wait much longer than it lasts until the next time, by the shortest of
-# the pauses: who has not run for a while makes them longer
+# extends_enough: each time the manager is told to wait much longer than it lasts until the next time, by the shortest
+# of the pauses: who has not run for a while makes them longer
 extends_enough() {
 	grep -E "^pid=$MASTER .*EXTEND_TIMEOUT_USEC=" "$HEARD" | sed 's/.*now_us=\([0-9]*\) .*USEC=\([0-9]*\)$/\1 \2/' | awk '
 		NR > 1 && (NR == 2 || $1 - last < pause) { pause = $1 - last }

@@ -76,8 +76,8 @@ failed_starts_are() {
 	[ "$(log_count 'event=worker_exit service=bad .*reason=setup_failed')" -ge "$1" ]
 }
 
-# assert_doubling TIME...: the gaps are at least 100, 200, 400, ... ms, and not far above; a line may be late, which makes
-# the gap behind it shorter, but no gap is like the one before
+# assert_doubling TIME...: the gaps are at least 100, 200, 400, ... ms, and not far above; a line may be late, which
+# makes the gap behind it shorter, but no gap is like the one before
 assert_doubling() {
 	local before=$1 at wanted=100
 	shift

@@ -2,8 +2,8 @@
 # timeouts.bats - timeouts { idle total }: clients that are silent, slow, or never stop.
 #
 # Times are taken by the client, whose clock starts before the server's: an end before the deadline is a fault. One much
-# later is, too; how much depends on what else the machine has to do, so it is 15 s, of times that end otherwise never or
-# after a minute.
+# later is, too; how much depends on what else the machine has to do, so it is 15 s, of times that end otherwise never
+# or after a minute.
 
 bats_require_minimum_version 1.5.0
 load lib/daemon
