@@ -158,6 +158,21 @@ programs_are() {
 	account_is path accepted=200 served=200 lost=0
 }
 
+@test "a burst is answered at once, also when the pool has just shrunk after the last one" {
+	local round times=()
+	start_with "$(service tcp 'min = 2 max = 32 idle_timeout = 100ms')"
+	for round in 1 2 3 4 5; do
+		wait_for 30 "2 workers" n_workers_is 2
+		clients hold "$(port_of tcp)" 32 "$GATE"
+		answered 32
+		times+=("$(sed -n 's/^answered 32 in \([0-9]*\) ms$/\1/p' "$SAID")")
+		let_go
+	done
+	echo "${times[@]}"
+	# half of them, see above: who is not heard waits for the rest of a second
+	[ "$(printf '%s\n' "${times[@]}" | sort -n | sed -n 3p)" -lt 500 ]
+}
+
 @test "on demand: a service that cannot work is known at the start" {
 	need_root
 	mkdir -m 700 "$DIR/closed"

@@ -254,7 +254,7 @@ static void check_rest(const struct pool *pool, struct pool_step step)
 
 static void visit(const struct world *world, long long now_ms);
 
-/* The policy's step is carried out; a spawn may fail, too. */
+/* The policy's step is carried out. */
 static void try_step(const struct world *world, long long now_ms)
 {
 	struct world next = *world;
@@ -267,9 +267,6 @@ static void try_step(const struct world *world, long long now_ms)
 	switch (step.action) {
 	case POOL_DO_SPAWN:
 		pool_spawned(pool, step.seat, now_ms);
-		visit(&next, now_ms);
-		next = *world;
-		pool_spawn_failed(pool_of(&next), now_ms);
 		visit(&next, now_ms);
 		break;
 	case POOL_DO_STOP:
@@ -287,7 +284,7 @@ static void try_step(const struct world *world, long long now_ms)
 	}
 }
 
-/* What workers do: get ready, end in every way. */
+/* What workers do: get ready, end in every way; or they were never there. */
 static void try_worker(const struct world *world, unsigned seat, long long now_ms)
 {
 	static const struct pool_exit ends[] = {
@@ -301,6 +298,14 @@ static void try_worker(const struct world *world, unsigned seat, long long now_m
 		return;
 	if (world->seats[seat].phase == SEAT_STARTING || world->seats[seat].phase == SEAT_LEAVING) {
 		pool_ready(pool_of(&next), seat, now_ms);
+		visit(&next, now_ms);
+	}
+	if (!world->seats[seat].was_ready) {
+		next = *world;
+		pool_unspawned(pool_of(&next), seat, now_ms);
+		CHECK(next.seats[seat].phase == SEAT_EMPTY);
+		pool_spawn_failed(pool_of(&next), now_ms);
+		CHECK(next.pool.crashes <= world->pool.crashes);
 		visit(&next, now_ms);
 	}
 	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
@@ -569,6 +574,8 @@ static void story_of_no_processes(void)
 	long long now_ms = 0;
 
 	for (int i = 0; i < 2 * POOL_CRASH_LOOP; i++) {
+		pool_spawned(pool, 0, now_ms);
+		pool_unspawned(pool, 0, now_ms);
 		pool_spawn_failed(pool, now_ms);
 		now_ms = pool->not_before_ms;
 	}
