@@ -89,8 +89,9 @@ static int make_births(struct batch *batch, struct order *order)
 
 	if (order->n_seats == 1)
 		return 0;
-	order->births_fd = memfd_create("preforkd-births", MFD_CLOEXEC);
-	if (order->births_fd < 0 || ftruncate(order->births_fd, (off_t)size) < 0)
+	order->births_fd = memfd_create("preforkd-births", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (order->births_fd < 0 || ftruncate(order->births_fd, (off_t)size) < 0 ||
+	    fcntl(order->births_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -1;
 	batch->births = mmap(NULL, size, PROT_READ, MAP_SHARED, order->births_fd, 0);
 	if (batch->births != MAP_FAILED)

@@ -84,6 +84,11 @@ static const struct call news[] = {
 	CALL(pidfd_open), CALL(personality), CALL(inotify_init1), CALL(fanotify_init),
 };
 
+/* Of these two, what a batch of workers needs until each of them is set up. */
+static const struct call setup[] = {
+	CALL(clone), CALL(socket), CALL(connect), CALL(openat), CALL(chroot),
+};
+
 /* What libc may call at any time, the loops of a worker, its deadlines, its stop and its log. */
 static const struct call serving[] = {
 	CALL(accept4), CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(close),
@@ -179,6 +184,19 @@ static void add_list(struct filter *filter, const struct call *list, size_t coun
 		filter->verdict[list[i].number] = (unsigned char)list[i].verdict;
 }
 
+static void choose_refused(struct filter *filter, enum calls_level level)
+{
+	if (level == CALLS_NO_NEW_NOW) {
+		add_list(filter, setup, COUNT(setup));
+		return;
+	}
+	add_list(filter, attacks, COUNT(attacks));
+	if (level != CALLS_NO_ATTACKS)
+		add_list(filter, news, COUNT(news));
+	for (size_t i = 0; level == CALLS_NO_NEW_LATER && i < COUNT(setup); i++)
+		filter->verdict[setup[i].number] = OTHER;
+}
+
 /* A list makes two steps of each call at most, and the half of them must be within a jump. */
 _Static_assert(2 * (COUNT(attacks) + COUNT(news)) + 1 <= UINT8_MAX, "");
 _Static_assert(4 * (COUNT(attacks) + COUNT(news)) + 16 < FILTER_MAX, "");
@@ -193,9 +211,7 @@ static void build(struct filter *filter, enum calls_level level)
 	} else {
 		filter->listed = REFUSE;
 		filter->other = SECCOMP_RET_ALLOW;
-		add_list(filter, attacks, COUNT(attacks));
-		if (level == CALLS_NO_NEW)
-			add_list(filter, news, COUNT(news));
+		choose_refused(filter, level);
 	}
 	/* the numbers mean something else on another machine */
 	load(filter, offsetof(struct seccomp_data, arch));

@@ -13,9 +13,11 @@
 #include <stdbool.h>
 
 enum calls_level {
-	CALLS_NO_ATTACKS,  /* not what only administrators and attackers need */
-	CALLS_NO_NEW,	   /* nor new programs, processes, sockets, open files */
-	CALLS_SERVING_ONLY /* only what serving needs; anything else ends the process by SIGSYS */
+	CALLS_NO_ATTACKS,   /* not what only administrators and attackers need */
+	CALLS_NO_NEW,	    /* nor new programs, processes, sockets, open files */
+	CALLS_NO_NEW_LATER, /* the same without what the setup of a worker needs, */
+	CALLS_NO_NEW_NOW,   /* and only that: a second filter, which costs a worker little */
+	CALLS_SERVING_ONLY  /* only what serving needs; anything else ends the process by SIGSYS */
 };
 
 /* Can a filter be made on this machine, with this kernel? */

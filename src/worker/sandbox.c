@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -133,6 +134,8 @@ static const char *enter_landlock(const struct serve *serve)
 	return landlock_enter(&landlock) < 0 ? "Landlock" : NULL;
 }
 
+static bool prepared; /* the same filter for each worker took a fifth of its start */
+
 static const char *enter_seccomp(const struct serve *serve)
 {
 	const struct conf_service *service = serve->service;
@@ -144,7 +147,7 @@ static const char *enter_seccomp(const struct serve *serve)
 	if (strict && !is_program(service))
 		level = CALLS_SERVING_ONLY;
 	else if (service->kind == CONF_BUILT_IN)
-		level = CALLS_NO_NEW;
+		level = prepared ? CALLS_NO_NEW_NOW : CALLS_NO_NEW;
 	if (level == CALLS_SERVING_ONLY && explain_refused_calls(serve->slot) < 0)
 		return "SIGSYS";
 	return calls_restrict(level) < 0 ? "seccomp" : NULL;
@@ -154,6 +157,17 @@ static const char *enter_seccomp(const struct serve *serve)
 static bool is_off(const struct conf_service *service)
 {
 	return PREFORKD_SANITIZERS || service->sandbox == CONF_SANDBOX_OFF;
+}
+
+const char *sandbox_prepare(const struct conf_service *service)
+{
+	prepared = service->kind == CONF_BUILT_IN && service->sandbox == CONF_SANDBOX_DEFAULT &&
+		   service->no_new_privileges && !is_off(service) && calls_possible();
+	if (!prepared)
+		return NULL;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || calls_restrict(CALLS_NO_NEW_LATER) < 0)
+		return "seccomp";
+	return NULL;
 }
 
 const char *sandbox_enter(const struct serve *serve)

@@ -224,15 +224,21 @@ static void setup_handler(const struct worker_seat *seat, struct serve *serve)
  *	time zone	what libc reads by itself it shall have read outside of a root of
  *			the service's own; it does not look again
  *	bounding set	as long as we may, and since it takes 41 system calls
+ *	sandbox		that part of it which does not stand in the way of what follows
  */
 void setup_batch(const struct worker_seat *seat)
 {
+	const char *failed;
+
 	process_title_set("preforkd: %s", conf_string(seat->conf, seat->service->name));
 	setup_standard(seat);
 	setup_environment(seat);
 	tzset();
 	if (rights_reduce(seat->service) < 0)
 		setup_failed(seat, "capability bounding set", WORKER_EXIT_SETUP);
+	failed = sandbox_prepare(seat->service);
+	if (failed != NULL)
+		setup_failed(seat, failed, WORKER_EXIT_SETUP);
 }
 
 /*
