@@ -25,6 +25,24 @@ own_programs() {
 	PREFORKD=$DIR/preforkd
 }
 
+# takes_installed: a master that has no good programs beside it takes those that are installed, or does not start
+takes_installed() {
+	local installed
+	installed=$(strings "$PREFORKD" | grep -m 1 '/preforkd-worker$')
+	[ -n "$installed" ]
+	echo_service 1 1 | write_config
+	if [ -e "$installed" ]; then
+		start_daemon
+		is_program "$installed" "$(workers_of "$MASTER")"
+		return
+	fi
+	start_daemon_nowait
+	wait_daemon
+	[ "$DAEMON_STATUS" -eq 72 ]
+	log_has 'level=error .*event=worker_program_missing files=.*remedy='
+	log_lacks 'event=listening'
+}
+
 # is_program FILE PID...: that is what these processes run
 is_program() {
 	local pid
@@ -96,17 +114,18 @@ begin_slow_batch() {
 
 @test "a start without the programs of the workers fails, with what to do" {
 	own_programs
-	rm "$PREFORKD-worker-module"
-	[ ! -e /usr/local/libexec/preforkd-worker-module ] || strict_skip "kernel: preforkd is installed here"
-	echo_service 1 1 | write_config
-	start_daemon_nowait
-	wait_daemon
-	[ "$DAEMON_STATUS" -eq 72 ]
-	log_has 'level=error .*event=worker_program_missing files=.*remedy='
-	log_lacks 'event=listening'
+	rm "$PREFORKD-worker"
+	takes_installed
 }
 
-@test "workers of another version are no workers: a start says so, and an upgrade changes nothing" {
+@test "a program that somebody else has put beside that of the master is none" {
+	need_root
+	own_programs
+	chown nobody "$PREFORKD-worker"
+	takes_installed
+}
+
+@test "workers of another version are no workers: a start says so" {
 	local version
 	version=$("$PREFORKD" -V | sed -n '1s/.* //p')
 	own_programs

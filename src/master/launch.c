@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -21,17 +23,31 @@
 
 extern char **environ;
 
+#define OWN_PROGRAM "/proc/self/exe"
+
+/* Not one that somebody else has put into a directory like /tmp. */
+static bool is_ours(int fd)
+{
+	struct stat own, other;
+
+	return stat(OWN_PROGRAM, &own) == 0 && fstat(fd, &other) == 0 && own.st_uid == other.st_uid;
+}
+
 /* Beside our own program, as in the tree that it is built in. */
 static int open_beside(const char *name)
 {
 	char path[PATH_MAX + 64];
-	ssize_t length = readlink("/proc/self/exe", path, PATH_MAX);
+	ssize_t length = readlink(OWN_PROGRAM, path, PATH_MAX);
+	int fd;
 
 	if (length <= 0)
 		return -1;
 	path[length] = '\0';
 	snprintf(strrchr(path, '/') + 1, 64, "%s", name);
-	return open(path, O_PATH | O_CLOEXEC);
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd >= 0 && !is_ours(fd))
+		fd_close(&fd);
+	return fd;
 }
 
 static int open_program(const char *path)
