@@ -154,7 +154,8 @@ static void setup_signals(const struct worker_seat *seat)
 {
 	if (deadline_setup() < 0)
 		setup_failed(seat, "timer_create", WORKER_EXIT_SETUP);
-	if (stop_setup(seat->listener, (int)seat->service->backlog, seat->service->drain_ms) < 0)
+	if (stop_setup(seat->master, seat->listener, (int)seat->service->backlog,
+		       seat->service->drain_ms) < 0)
 		setup_failed(seat, "signals", WORKER_EXIT_SETUP);
 }
 

@@ -117,7 +117,7 @@ static int handle(int signal_number, void (*handler)(int), int flags)
 	return sigaction(signal_number, &action, NULL);
 }
 
-int stop_setup(int listener, int queue_max, long long drain_ms)
+int stop_setup(pid_t master, int listener, int queue_max, long long drain_ms)
 {
 	struct sigevent kill = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
 	sigset_t none;
@@ -125,7 +125,7 @@ int stop_setup(int listener, int queue_max, long long drain_ms)
 	stop.listener = listener;
 	stop.queue_max = queue_max;
 	stop.drain_ms = drain_ms;
-	stop.master = getppid();
+	stop.master = master;
 	if (timer_create(CLOCK_MONOTONIC, &kill, &stop.timer) < 0)
 		return -1;
 	/* a terminal's Ctrl-C and hang-up are the master's business */

@@ -28,7 +28,7 @@
  * must be /dev/null by now. queue_max: what may wait in its queue at most. drain_ms:
  * how long we may live without a master. 0, or -1 with errno.
  */
-int stop_setup(int listener, int queue_max, long long drain_ms);
+int stop_setup(pid_t master, int listener, int queue_max, long long drain_ms);
 
 /* Told to retire: take no more. */
 bool stop_retiring(void);
