@@ -373,6 +373,7 @@ older_than() {
 	reload_daemon
 	log_has event=reload_done
 	log_lacks event=crash_loop
+	exec 7>&- 8>&- 9>&-
 	stop_daemon
 	[ "$DAEMON_STATUS" -eq 0 ]
 }
