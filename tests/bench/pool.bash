@@ -145,7 +145,7 @@ time_start() { # time_start A|B WORKERS: milliseconds until so many run, into to
 	exec {fifo}<>"$tmp/fifo"
 	before=$EPOCHREALTIME
 	if [[ $1 == A || $self -eq 1 ]]; then
-		launch "$tmp/fifo" - env LD_PRELOAD="$preload" "$bin/bareloop" --forks -c "$2"
+		launch "$tmp/fifo" - "$bin/bareloop" --forks -c "$2"
 	else
 		launch /dev/null "$tmp/fifo" "$preforkd" -c "$tmp/start.conf"
 	fi
@@ -166,8 +166,6 @@ time_start() { # time_start A|B WORKERS: milliseconds until so many run, into to
 	say "no $2 workers after $LIMIT_S s"
 	return 1
 }
-
-preload='' # libraries that the bare loop has as well when it is forked
 
 measure_start() { # measure_start WORKERS PAIRS: a file of pairs
 	local i order what took
@@ -198,12 +196,6 @@ start_row() { # start_row FIGURE WORKERS PAIRS [OP BAR]
 	fi
 }
 
-# A fork copies each mapping of the process, and most of ours are those of libraries that libsystemd brings along.
 figures_of_start() {
-	local preload=''
-
 	start_row "start of $START_WORKERS workers, ms" "$START_WORKERS" "$start_pairs" '<=' 2.0
-	((self)) && return
-	preload=$(ldd "$preforkd" | awk '$2 == "=>" && $1 !~ /^libc\./ { print $3 }' | tr '\n' ' ')
-	start_row '  the forks with the same libraries' "$START_WORKERS" $((start_pairs / 3))
 }
