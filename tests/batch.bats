@@ -61,12 +61,17 @@ scale() {
 	"$PREFORKCTL" -c "$CONF" scale a "$1" "$1"
 }
 
-# trace_births WHAT: strace does this to each third fork of a leader; the master starts programs otherwise
-trace_births() {
+# trace CALL WHAT: strace does this to a system call of the master and of those that it starts
+trace() {
 	strace -qq -o "$DIR/probe" true || strict_skip "kernel: no ptrace here"
-	beside "$DIR/strace" strace -f -qq -o "$DIR/trace" -p "$MASTER" -e trace=clone -e "inject=clone:$1:when=3"
+	beside "$DIR/strace" strace -f -qq -o "$DIR/trace" -p "$MASTER" -e "trace=$1" -e "inject=$1:$2"
 	TRACER=$BESIDE
 	wait_for 20 "strace" is_traced "$MASTER"
+}
+
+# trace_births WHAT: to each third fork of a leader; the master starts programs otherwise
+trace_births() {
+	trace clone "$1:when=3"
 }
 
 # Who is stopped goes on; a tracer that is killed may take a signal with it that was on its way.
@@ -225,6 +230,29 @@ nobody_runs() {
 		MASTER=
 		wait_for 60 "the end of all workers" nobody_runs "$PREFORKD-worker"
 	done
+}
+
+# is_between PID: a worker that has looked who its parent is, and hears nobody yet
+is_between() {
+	local state caught
+	state=$(awk '/^State:/ { print $2 }' "/proc/$1/status")
+	caught=$((16#$(awk '/^SigCgt:/ { print $2 }' "/proc/$1/status")))
+	# SIGALRM, and not SIGUSR2
+	[ "$state" = t ] && ((caught >> 13 & 1)) && ! ((caught >> 11 & 1))
+}
+
+@test "a worker whose master dies while it is set up leaves as well" {
+	own_programs
+	start_with "$(echo_service 1 8)"
+	trace timer_create delay_enter=60000000
+	scale 2
+	wait_for 20 "a second worker" n_workers_is 2
+	wait_for 20 "the midst of its setup" is_between "$(workers_of "$MASTER" | tail -n 1)"
+	kill -KILL "$MASTER"
+	wait "$MASTER" || :
+	MASTER=
+	end_trace
+	wait_for 60 "the end of all workers" nobody_runs "$PREFORKD-worker"
 }
 
 @test "an upgrade waits for a leader that forks, and hands over all of its workers" {
