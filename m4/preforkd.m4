@@ -72,7 +72,8 @@ AC_SUBST([SAN_CFLAGS])
 AC_SUBST([SAN_LDFLAGS])
 ])
 
-# PREFORKD_HARDENING: HARDEN_CFLAGS, HARDEN_LDFLAGS; STATIC_LDFLAGS for a program without shared libraries; MODULE_LDFLAGS are those that a shared object takes.
+# PREFORKD_HARDENING: HARDEN_CFLAGS, HARDEN_LDFLAGS; STATIC_LDFLAGS for a program without shared libraries; MODULE_LDFLAGS
+# are those that a shared object takes.
 # With sanitizers neither _FORTIFY_SOURCE (its __*_chk functions go past the sanitizer's own checks) nor the zeroing of
 # variables (it hides those that were never set). _FORTIFY_SOURCE does nothing but warn without optimisation.
 AC_DEFUN([PREFORKD_HARDENING], [

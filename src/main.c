@@ -24,6 +24,7 @@
 #include "conf/conf.h"
 #include "conf/load.h"
 #include "conf/print.h"
+#include "conf/share.h"
 #include "master/daemon.h"
 #include "master/master.h"
 #include "master/takeover.h"

@@ -655,11 +655,7 @@ file_is_older_than() {
 
 # n_sleep_is N SERVICE: so many of its programs wait for a client, or for anything else
 n_sleep_is() {
-	local pid n=0
-	for pid in $(programs_of "$2"); do
-		! is_asleep "$pid" || n=$((n + 1))
-	done
-	[ "$n" -eq "$1" ]
+	n_are "$1" is_asleep $(programs_of "$2")
 }
 
 # A stop while the programs are being started: each of them gets its SIGTERM and has the default action for it.
@@ -920,11 +916,7 @@ strays_of() {
 }
 
 n_zombies_are() {
-	local pid n=0
-	for pid in $(cat "/proc/$MASTER/task/$MASTER/children"); do
-		! process_gone "$pid" || n=$((n + 1))
-	done
-	[ "$n" -eq "$1" ]
+	n_are "$1" process_gone $(cat "/proc/$MASTER/task/$MASTER/children")
 }
 
 @test "children of a living program that end without a parent are no zombies of the master" {

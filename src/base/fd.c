@@ -80,15 +80,24 @@ int fd_write_all(int fd, const void *data, size_t size)
 	return 0;
 }
 
+int fd_duplicate_high(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, LOW_FDS);
+}
+
+int fd_seal(int memfd)
+{
+	return fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+}
+
 int fd_sealed(const char *name, const struct iovec *parts, size_t count)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
 	bool good = fd >= 0;
 
 	for (size_t i = 0; good && i < count; i++)
 		good = fd_write_all(fd, parts[i].iov_base, parts[i].iov_len) == 0;
-	if (!good || fcntl(fd, F_ADD_SEALS, seals) < 0)
+	if (!good || fd_seal(fd) < 0)
 		fd_close(&fd);
 	return fd;
 }
@@ -126,8 +135,7 @@ int fd_keep_datagram(const char *path)
 		return -1;
 	/* nobody may be there yet: then the path is all we have */
 	(void)connect(fd, (struct sockaddr *)&addr, length);
-	/* the low ones are for what programs inherit */
-	kept = fcntl(fd, F_DUPFD_CLOEXEC, LOW_FDS);
+	kept = fd_duplicate_high(fd);
 	fd_close(&fd);
 	return kept < 0 ? -1 : 0;
 }

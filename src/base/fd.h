@@ -26,9 +26,14 @@ int fd_fill_standard(void);
 /* Read/write all of size bytes, continuing after EINTR. Returns 0, or -1 with errno. */
 int fd_write_all(int fd, const void *data, size_t size);
 
+/* A duplicate above the low numbers, which are for what programs inherit; -1 with errno. */
+int fd_duplicate_high(int fd);
+
+/* Nobody can change this memfd any more. Returns 0, or -1 with errno. Source: fcntl(2). */
+int fd_seal(int memfd);
+
 /*
- * A memfd with these parts one behind the other, which nobody can change any more. Returns
- * it, or -1 with errno. Source: fcntl(2), "File Sealing".
+ * A memfd with these parts one behind the other, sealed. Returns it, or -1 with errno.
  */
 int fd_sealed(const char *name, const struct iovec *parts, size_t count);
 

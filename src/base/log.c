@@ -16,7 +16,6 @@
 #include "base/log_journal.h"
 #include "base/text.h"
 
-#define LOW_FDS 10
 #define LINE_MAX_BYTES 4096 /* PIPE_BUF: lines of several processes do not mix */
 #define SYSLOG_SOCKET "/dev/log"
 
@@ -227,10 +226,10 @@ static int open_file(const char *path)
 	return fd;
 }
 
-/* The low ones are for what programs inherit: see worker/persist.c. */
+/* See worker/persist.c. */
 static int move_up(int fd)
 {
-	int high = fd > STDERR_FILENO ? fcntl(fd, F_DUPFD_CLOEXEC, LOW_FDS) : -1;
+	int high = fd > STDERR_FILENO ? fd_duplicate_high(fd) : -1;
 
 	if (high >= 0)
 		close(fd);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/fd.h"
-#include "conf/load.h"
+#include "conf/share.h"
 
 #define ALIGN _Alignof(struct conf_service)
 

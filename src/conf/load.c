@@ -26,6 +26,7 @@
 #include "conf/conf.h"
 #include "conf/read.h"
 #include "conf/report.h"
+#include "conf/share.h"
 
 /* ASan reserves terabytes of address space, so it cannot be limited there. */
 #if PREFORKD_SANITIZERS
@@ -33,16 +34,6 @@
 #else
 #define MEMORY_MAX (256u << 20)
 #endif
-
-#define LOW_FDS 10
-
-/* How many generations use a mapped conf; kept beside it, since a conf is read-only. */
-static struct share {
-	const struct conf *conf;
-	int memfd; /* that it is mapped from */
-	unsigned count;
-	struct share *next;
-} * shares;
 
 /* The soft limit only: the hard one is what services are checked against. */
 static void limit(int resource, rlim_t soft)
@@ -70,7 +61,7 @@ static int seal(int memfd, size_t size)
 {
 	if (ftruncate(memfd, (off_t)size) < 0)
 		return -1;
-	return fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+	return fd_seal(memfd);
 }
 
 /* Of the memfd while the child works: the conf, and behind it the note. */
@@ -141,50 +132,6 @@ int conf_load_start(const char *path, bool here, struct conf_load *load_r)
 	fd_close(&load_r->memfd);
 	errno = saved;
 	return -1;
-}
-
-static bool is_valid(const struct conf *conf, size_t size)
-{
-	return size >= sizeof(*conf) && conf->magic == CONF_MAGIC &&
-	       conf->version == CONF_VERSION && conf->size == size &&
-	       conf->n_services <= CONF_SERVICES_MAX &&
-	       conf->services + conf->n_services * sizeof(struct conf_service) <= size;
-}
-
-/* Takes over the mapping. NULL with errno, and nothing is left of it. */
-static const struct conf *begin_share(struct conf *conf, int memfd)
-{
-	struct share *share = malloc(sizeof(*share));
-
-	/* the low numbers are for what programs inherit */
-	if (share != NULL)
-		share->memfd = fcntl(memfd, F_DUPFD_CLOEXEC, LOW_FDS);
-	if (share == NULL || share->memfd < 0) {
-		free(share);
-		munmap(conf, conf->size);
-		return NULL;
-	}
-	share->conf = conf;
-	share->count = 1;
-	share->next = shares;
-	shares = share;
-	return conf;
-}
-
-const struct conf *conf_map(int memfd)
-{
-	struct stat st;
-	struct conf *conf;
-
-	if (fstat(memfd, &st) < 0 || st.st_size == 0)
-		return NULL;
-	conf = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, memfd, 0);
-	if (conf == MAP_FAILED)
-		return NULL;
-	if (is_valid(conf, (size_t)st.st_size))
-		return begin_share(conf, memfd);
-	munmap(conf, (size_t)st.st_size);
-	return NULL;
 }
 
 static char *take_errors(int memfd)
@@ -296,38 +243,4 @@ struct conf_result conf_load(const char *path, bool here)
 		conf_load_kill(&load);
 	fd_close(&gone.fd);
 	return conf_load_end(&load);
-}
-
-static struct share **find_share(const struct conf *conf)
-{
-	struct share **share = &shares;
-
-	while (*share != NULL && (*share)->conf != conf)
-		share = &(*share)->next;
-	if (*share == NULL)
-		abort();
-	return share;
-}
-
-const struct conf *conf_ref(const struct conf *conf)
-{
-	(*find_share(conf))->count++;
-	return conf;
-}
-
-int conf_fd(const struct conf *conf)
-{
-	return (*find_share(conf))->memfd;
-}
-
-void conf_unref(const struct conf *conf)
-{
-	struct share **share = find_share(conf), *gone = *share;
-
-	if (--gone->count > 0)
-		return;
-	*share = gone->next;
-	munmap((void *)conf, conf->size);
-	fd_close(&gone->memfd);
-	free(gone);
 }

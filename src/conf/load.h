@@ -30,7 +30,7 @@ struct conf_load {
 
 /* What came out: conf, or NULL with an exit status (sysexits.h) and errors. */
 struct conf_result {
-	const struct conf *conf; /* the caller's; conf_unref() ends it */
+	const struct conf *conf; /* the caller's; conf_unref() of share.h ends it */
 	int status;
 	char *errors; /* lines, each ended by \n; the caller's to free */
 };
@@ -52,15 +52,5 @@ struct conf_result conf_load_end(struct conf_load *load);
 
 /* The whole at once; waits at most CONF_LOAD_MS. */
 struct conf_result conf_load(const char *path, bool here);
-
-/* The conf in a memfd, which is not needed afterwards; NULL if it is none of this binary's. */
-const struct conf *conf_map(int memfd);
-
-/* The memfd that a conf is mapped from, which nobody can change; it stays ours. */
-int conf_fd(const struct conf *conf);
-
-/* A conf may be used by several generations: take and give back a share of it. */
-const struct conf *conf_ref(const struct conf *conf);
-void conf_unref(const struct conf *conf);
 
 #endif

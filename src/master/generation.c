@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/compare.h"
+#include "conf/share.h"
 #include "master/canary.h"
 #include "master/listeners.h"
 #include "master/look.h"

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "conf/load.h"
+#include "conf/share.h"
 #include "master/spawn.h"
 #include "master/state.h"
 #include "worker/order.h"

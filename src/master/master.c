@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "conf/share.h"
 #include "master/account.h"
 #include "master/adopt.h"
 #include "master/control.h"

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "conf/compare.h"
+#include "conf/share.h"
 #include "master/control.h"
 #include "master/generation.h"
 #include "master/notify.h"

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "conf/conf.h"
 #include "conf/load.h"
+#include "conf/share.h"
 #include "master/control.h"
 #include "master/generation.h"
 #include "master/handover.h"

@@ -104,11 +104,10 @@ static void refuse(struct master *master, const char *why)
 /* Whatever is behind the name answered as preforkd does, and what it wrote stays so. */
 static bool answered(const struct rehearsal *rehearsal)
 {
-	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
 	struct conf answer;
 	struct stat st;
 
-	if (fcntl(rehearsal->answer, F_ADD_SEALS, seals) < 0)
+	if (fd_seal(rehearsal->answer) < 0)
 		return false;
 	/* magic, version and size stand first in any conf */
 	return pread(rehearsal->answer, &answer, offsetof(struct conf, services), 0) ==

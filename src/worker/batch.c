@@ -3,8 +3,8 @@
 #include <config.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,12 +17,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/text.h"
 #include "board/bell.h"
 #include "board/board.h"
+#include "conf/share.h"
 #include "handler/handlers.h"
 #include "worker/exec.h"
 #include "worker/order.h"
@@ -54,32 +54,6 @@ static const struct order *read_order(int fd, size_t *size_r)
 	/* the others get what is theirs before they are forked */
 	(void)madvise((void *)order, *size_r, MADV_DONTFORK);
 	return order;
-}
-
-/* They came through one exec to us, and go through no other one. */
-static void keep_to_ourselves(const struct order *order)
-{
-	const int common[] = { order->board_fd, order->births_fd, order->ready_fd, order->bell_fd,
-			       order->log.fd };
-
-	for (size_t i = 0; i < sizeof(common) / sizeof(*common); i++) {
-		if (common[i] > STDERR_FILENO)
-			(void)fcntl(common[i], F_SETFD, FD_CLOEXEC);
-	}
-	for (unsigned i = 0; i < order->n_seats; i++)
-		(void)fcntl(order->seats[i].listener, F_SETFD, FD_CLOEXEC);
-}
-
-/* NULL with errno. The same pages in all workers, and in the master. */
-static const struct conf *map_conf(int fd)
-{
-	const struct conf *conf = MAP_FAILED;
-	struct stat st;
-
-	if (fstat(fd, &st) == 0)
-		conf = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	close(fd);
-	return conf == MAP_FAILED ? NULL : conf;
 }
 
 static struct worker_seat common_of(const struct order *order, const struct conf *conf)
@@ -170,7 +144,7 @@ find_handler(const struct worker_seat *seat,
 _Noreturn static void lead(const struct order *order, size_t size,
 			   const struct handler *(*load_module)(const struct worker_seat *))
 {
-	const struct conf *conf = map_conf(order->conf_fd);
+	const struct conf *conf = conf_map(order->conf_fd);
 	struct worker_seat seat;
 
 	if (conf == NULL) {
@@ -178,8 +152,10 @@ _Noreturn static void lead(const struct order *order, size_t size,
 			  KV("error", strerror(errno)));
 		_exit(WORKER_EXIT_SETUP);
 	}
-	keep_to_ourselves(order);
 	seat = common_of(order, conf);
+	/* they came through one exec to us, and go through no other one */
+	if (seat.board == NULL || close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		setup_failed(&seat, "what was inherited", WORKER_EXIT_SETUP);
 	seat.handler = find_handler(&seat, load_module);
 	setup_batch(&seat);
 	if (order->n_seats > 1)

@@ -361,6 +361,15 @@ all_wait() {
 	done
 }
 
+# n_are N COMMAND PID...: it is true of so many of these processes.
+n_are() {
+	local pid n=0
+	for pid in "${@:3}"; do
+		! "$2" "$pid" || n=$((n + 1))
+	done
+	[ "$n" -eq "$1" ]
+}
+
 is_traced() {
 	grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$1/status"
 }
