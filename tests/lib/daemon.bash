@@ -39,8 +39,15 @@ daemon_teardown() {
 	fi
 	if [ -e "$LOG" ]; then
 		daemon_log_is_clean || status=1
+		[ "${BATS_TEST_COMPLETED:-}$status" = 10 ] || show_log
 	fi
 	return "$status"
+}
+
+# A test that failed on another machine has to be understood from what it leaves.
+show_log() {
+	echo "the end of the log:"
+	tail -n 40 "$LOG" | cut -c 1-400
 }
 
 # No broken promise, no sanitizer report, and every account adds up.
