@@ -2,7 +2,7 @@
 # persistent.bats - a worker becomes a program that stays: what it gets, what it may say, and how it is supervised.
 # shellcheck disable=SC2030,SC2031  # a bats test is no subshell of another one
 # shellcheck disable=SC2154,SC2034  # MASTER, LOG, ... are set by lib/daemon, and ON is read by persistent
-# shellcheck disable=SC2013  # pids are words
+# shellcheck disable=SC2013,SC2046  # pids are words
 
 bats_require_minimum_version 1.5.0
 load lib/daemon
