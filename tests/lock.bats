@@ -290,6 +290,7 @@ refused_pidfile() {
 @test "without root the lock is in a directory of one's own, whatever the umask" {
 	[ "$(id -u)" -eq 0 ] || strict_skip "needs root"
 	local dir=$BATS_TEST_TMPDIR/xdg umask
+	PREFORKD=$(for_all "$PREFORKD" "$PREFORKD-worker"*)
 	mkdir "$dir"
 	chown nobody "$dir"
 	chmod 644 "$CONF"
@@ -327,6 +328,7 @@ as_nobody() {
 @test "a directory of locks that others can write to is refused" {
 	[ "$(id -u)" -eq 0 ] || strict_skip "needs root"
 	local dir=$BATS_TEST_TMPDIR/xdg
+	PREFORKD=$(for_all "$PREFORKD" "$PREFORKD-worker"*)
 	mkdir -p "$dir/preforkd"
 	chown nobody "$dir" "$dir/preforkd" "$CONF"
 	chmod 777 "$dir/preforkd"

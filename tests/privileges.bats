@@ -245,16 +245,15 @@ for_others() {
 	[ "$(id -u)" -eq 0 ] || strict_skip "needs root"
 	command -v setpriv >"$BATS_TEST_TMPDIR/setpriv" || strict_skip "needs setpriv (util-linux)"
 	DIR=$(mktemp -d /tmp/preforkd-test.XXXXXX)
-	install -m 755 "$PREFORKD" "$DIR/real"
-	install -m 755 -t "$DIR" "$PREFORKD-worker"*
-	cat >"$DIR/preforkd" <<-END
+	install -t "$DIR" "$PREFORKD" "$PREFORKD-worker"*
+	cat >"$DIR/as_other" <<-END
 		#!/bin/sh
-		RUNTIME_DIRECTORY=$DIR/run exec setpriv --reuid=65534 --regid=65534 --clear-groups $* "$DIR/real" "\$@"
+		RUNTIME_DIRECTORY=$DIR/run exec setpriv --reuid=65534 --regid=65534 --clear-groups $* "$DIR/preforkd" "\$@"
 	END
-	chmod 755 "$DIR" "$DIR/preforkd"
+	chmod 755 "$DIR" "$DIR/as_other"
 	install -d -o 65534 "$DIR/run"
 	CONF=$DIR/preforkd.conf
-	PREFORKD=$DIR/preforkd
+	PREFORKD=$DIR/as_other
 }
 
 @test "a master without root serves, and so do its workers, as the user who started it" {

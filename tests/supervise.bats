@@ -340,16 +340,15 @@ older_than() {
 }
 
 @test "a user who may have no more processes: those that are there serve, and it goes on when he may" {
-	local dir=$BATS_TEST_TMPDIR
+	local dir=$BATS_TEST_TMPDIR real
 	need_root
-	install -m 755 "$PREFORKD" "$dir/real"
-	install -m 755 -t "$dir" "$PREFORKD-worker"*
+	real=$(for_all "$PREFORKD" "$PREFORKD-worker"*)
 	install -d -o 54325 "$dir/run"
 	# the master and two workers
 	cat >"$dir/preforkd" <<-END
 		#!/bin/sh
 		RUNTIME_DIRECTORY=$dir/run exec prlimit --nproc=3:64 setpriv --reuid=54325 --regid=54325 --clear-groups \
-			--inh-caps=-all "$dir/real" "\$@"
+			--inh-caps=-all "$real" "\$@"
 	END
 	chmod 755 "$dir/preforkd"
 	PREFORKD=$dir/preforkd
