@@ -94,12 +94,12 @@ unsigned spawn_find_unborn(const struct service_pool *pool, unsigned seat)
 	return seat;
 }
 
-static void log_failure(const struct service_pool *pool, unsigned n, int error)
+static void log_failure(const struct service_pool *pool, unsigned n, int error, long long now_ms)
 {
 	log_warning("fork_failed",
 		    KV("service", conf_string(pool->generation->conf, pool->service->name)),
 		    KV("workers", n), KV("error", strerror(error)),
-		    KV("retry_ms", pool->policy.not_before_ms - clock_now_ms()));
+		    KV("retry_ms", pool->policy.not_before_ms - now_ms));
 }
 
 /* n of them, from this seat on, will not be there. error: why; 0: it has been said. */
@@ -114,7 +114,7 @@ static void give_up(struct service_pool *pool, unsigned seat, unsigned n, int er
 	if (error == 0)
 		return;
 	pool_spawn_failed(&pool->policy, now_ms);
-	log_failure(pool, n, error);
+	log_failure(pool, n, error, now_ms);
 }
 
 static void end_batch(struct batch *batch)
