@@ -107,7 +107,6 @@ static int build_pool(struct generation *generation, struct service_pool *pool,
 	pool->generation = generation;
 	pool->service = service;
 	pool->bell_fd = pool->ready_fd = -1;
-	pool->bind_since_ms = clock_now_ms();
 	/* who leaves a pool that serves leaves the queue to the others */
 	pool->drain_from = UINT_MAX;
 	pool->keeps = all ? NULL : find_kept(generation, service);
@@ -169,10 +168,13 @@ static int bind_pool(struct service_pool *pool, long long now_ms, int *status_r)
 {
 	struct generation *generation = pool->generation;
 	struct master *master = generation->master;
-	long long waited_ms = now_ms - pool->bind_since_ms, patience_ms;
+	long long waited_ms, patience_ms;
 
 	if (pool->listener != NULL)
 		return 0;
+	if (pool->bind_since_ms == 0)
+		pool->bind_since_ms = now_ms;
+	waited_ms = now_ms - pool->bind_since_ms;
 	pool->listener =
 		listeners_take(master, generation->conf, pool->service, waited_ms, status_r);
 	if (pool->listener != NULL)
