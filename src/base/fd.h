@@ -32,9 +32,7 @@ int fd_duplicate_high(int fd);
 /* Nobody can change this memfd any more. Returns 0, or -1 with errno. Source: fcntl(2). */
 int fd_seal(int memfd);
 
-/*
- * A memfd with these parts one behind the other, sealed. Returns it, or -1 with errno.
- */
+/* A memfd with these parts one behind the other, sealed. Returns it, or -1 with errno. */
 int fd_sealed(const char *name, const struct iovec *parts, size_t count);
 
 /*

@@ -25,8 +25,8 @@
 
 /*
  * Install the handlers for this listener and unblock all signals; standard input
- * must be /dev/null by now. queue_max: what may wait in its queue at most. drain_ms:
- * how long we may live without a master. 0, or -1 with errno.
+ * must be /dev/null by now. master: who our parent must be. queue_max: what may wait in
+ * its queue at most. drain_ms: how long we may live without a master. 0, or -1 with errno.
  */
 int stop_setup(pid_t master, int listener, int queue_max, long long drain_ms);
 

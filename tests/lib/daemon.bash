@@ -39,15 +39,10 @@ daemon_teardown() {
 	fi
 	if [ -e "$LOG" ]; then
 		daemon_log_is_clean || status=1
-		[ "${BATS_TEST_COMPLETED:-}$status" = 10 ] || show_log
+		# bats shows it when the test has failed
+		tail -n 40 "$LOG"
 	fi
 	return "$status"
-}
-
-# A test that failed on another machine has to be understood from what it leaves.
-show_log() {
-	echo "the end of the log:"
-	tail -n 40 "$LOG" | cut -c 1-400
 }
 
 # No broken promise, no sanitizer report, and every account adds up.
@@ -62,7 +57,7 @@ daemon_log_is_clean() {
 		END { exit bad }'
 }
 
-# wait_for SECONDS WHAT COMMAND...: until COMMAND succeeds; fails with WHAT and the log when it never does.
+# wait_for SECONDS WHAT COMMAND...: until COMMAND succeeds; fails with WHAT when it never does.
 wait_for() {
 	local seconds=$1 what=$2 end late
 	shift 2
@@ -73,7 +68,6 @@ wait_for() {
 		! "$@" || return 0
 		if ((late)); then
 			echo "waited $seconds s in vain for: $what"
-			[ ! -e "$LOG" ] || tail -n 40 "$LOG"
 			return 1
 		fi
 		read -rt 0.02 <> <(:) || :
